@@ -8,41 +8,11 @@
 #include <concepts>
 #include <cstdint>
 
+#include "mmbox/core/base/generation.h"
 #include "mmbox/core/base/gfp.h"
 #include "mmbox/core/base/migratetype.h"
 
 namespace mmbox {
-
-/// How a kernel compares a zone's free pages with a mark.
-enum class WatermarkRule : std::uint8_t {
-  Loop,    ///< to 4.3: each smaller order's pages are taken off and the mark is halved; lists are not looked at
-  Harder,  ///< 4.4 to 4.13: HARDER takes a quarter off, and opens the high-atomic reserve; a fitting block must exist
-  HarderOom,  ///< 4.14 to 6.2, 6.1.0 to 6.1.115: as Harder, but an OOM victim takes half off instead of the quarter
-  Reserves,   ///< 6.3 on, 6.1.116 on: NON_BLOCK counts only with MIN_RESERVE; any right cancels the high-atomic
-              ///< deduction
-};
-
-/// The shortcut that order-0 requests are tried with before the full test.
-enum class WatermarkFastRule : std::uint8_t {
-  None,           ///< 3.10: always the full test
-  CmaOnly,        ///< 4.4 to 5.8: only CMA pages are taken off, compared unsigned
-  AllDeductions,  ///< 5.9 on: the same pages are taken off as in the full test
-};
-
-/// Who may ignore a boosted MIN mark for one page, as a second chance.
-enum class BoostException : std::uint8_t {
-  None,        ///< before 5.10
-  GfpAtomic,   ///< 5.10, 6.1: masks with __GFP_ATOMIC
-  MinReserve,  ///< 6.3 on: attempts with MIN_RESERVE
-};
-
-/// The three of one generation.
-struct WatermarkPolicy {
-  WatermarkRule rule;
-  WatermarkFastRule fast;
-  BoostException boost_exception;
-  friend constexpr bool operator==(const WatermarkPolicy&, const WatermarkPolicy&) = default;
-};
 
 namespace alloc_flag {
 /// What 0x10 and 0x20 are called under the rules Loop, Harder and HarderOom.
