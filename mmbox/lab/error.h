@@ -13,11 +13,11 @@ namespace mmbox::lab {
 
 /// Why an input cannot be used. A field that is not known is empty or 0.
 struct Error {
-  std::string file;          ///< path as the user wrote it; "-" for standard input
+  std::string file{};        ///< path as the user wrote it; "-" for standard input
   std::uint64_t line = 0;    ///< counted from 1, for text
   std::uint64_t offset = 0;  ///< byte offset after decompression, for binary input; told only if `line` is 0
-  std::string message;       ///< what is wrong, without a full stop
-  std::string remedy;        ///< what the user can do
+  std::string message{};     ///< what is wrong, without a full stop
+  std::string remedy{};      ///< what the user can do
 
   /// One line: `FILE:LINE: message; remedy` or `FILE: at byte OFFSET: message; remedy`.
   [[nodiscard]] std::string text() const {
