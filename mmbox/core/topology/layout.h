@@ -67,8 +67,8 @@ struct ZoneLimits {
 
 /// How much memory ZONE_MOVABLE gets; all zero: none. These are boot options.
 struct MovableShare {
-  PageCount kernelcore;       ///< pages that kernel allocations may use, spread over the nodes
-  PageCount movablecore;      ///< pages that they may not; the larger resulting kernelcore counts
+  PageCount kernelcore{};     ///< pages that kernel allocations may use, spread over the nodes
+  PageCount movablecore{};    ///< pages that they may not; the larger resulting kernelcore counts
   bool movable_node = false;  ///< hotpluggable memory is movable, and the two amounts do not count
 };
 
