@@ -137,7 +137,7 @@ void Buddy::free_one_page(FrameIndex index, unsigned order, Migratetype type, Pl
 }
 
 void Buddy::set_pageblock_type(FrameIndex index, Migratetype type) {
-  if (env_.mobility_disabled && is_mergeable(type))
+  if (env_.rules->mobility_disabled && is_mergeable(type))
     type = Migratetype::Unmovable;
   env_.map.pageblock(index).type = type;
   env_.trace.emit(SetPageblockType{env_.map.pfn(index), type});

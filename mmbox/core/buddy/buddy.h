@@ -45,13 +45,18 @@ struct CaptureControl {
   std::optional<Pfn> page;
 };
 
-/// What all zones of a machine share while it runs: rules and the ways outward.
-struct BuddyEnv {
-  MemMap map;
+/// The rules that a machine runs by; plain data in its bytes.
+struct Rules {
   Generation generation = kLinux61;
   bool has_cma = false;
   bool mobility_disabled = false;  ///< small machines do not group pages by mobility
   std::uint32_t watermark_boost_factor = 0;
+};
+
+/// What all zones of a machine share: frame records, rules, and the ways outward.
+struct BuddyEnv {
+  MemMap map;
+  const Rules* rules = nullptr;
   Trace trace;
   PageContents* contents = nullptr;   ///< nullptr: nothing in use is movable
   CaptureControl* capture = nullptr;  ///< set while the running task compacts
@@ -143,11 +148,6 @@ class Buddy {
 [[nodiscard]] constexpr bool can_steal_fallback(unsigned order, Migratetype type, bool mobility_disabled) {
   return order >= kPageblockOrder / 2 || type == Migratetype::Reclaimable || type == Migratetype::Unmovable ||
          mobility_disabled;
-}
-
-/// a * n / d without overflow of the product and with the kernel's rounding. Source: mult_frac().
-[[nodiscard]] constexpr std::int64_t scaled(std::int64_t x, std::int64_t n, std::int64_t d) {
-  return (x / d) * n + ((x % d) * n) / d;
 }
 
 }  // namespace mmbox

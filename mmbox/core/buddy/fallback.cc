@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "mmbox/core/buddy/buddy.h"
+#include "mmbox/core/topology/arith.h"
 
 namespace mmbox {
 namespace {
@@ -17,7 +18,7 @@ std::optional<Migratetype> find_fallback(const ZoneState& zone, unsigned order, 
 }  // namespace
 
 std::optional<TakenBlock> Buddy::rmqueue(unsigned order, Migratetype type, AllocFlags flags) {
-  const bool cma = env_.has_cma && flags.has(alloc_flag::kCma);
+  const bool cma = env_.rules->has_cma && flags.has(alloc_flag::kCma);
   // Movable requests use CMA pages evenly: once CMA holds more than half of what is free, it comes first.
   if (cma && racy(zone_.stat[1]) > racy(zone_.stat[0]) / 2)
     if (auto taken = rmqueue_smallest(order, Migratetype::Cma))
@@ -40,26 +41,28 @@ bool Buddy::rmqueue_fallback(unsigned order, Migratetype type, AllocFlags flags)
     return false;
   // The largest foreign block is the least likely to mix a pageblock.
   unsigned found = static_cast<unsigned>(std::bit_width(foreign)) - 1;
-  if (type == Migratetype::Movable && found > order && !can_steal_fallback(found, type, env_.mobility_disabled)) {
+  if (type == Migratetype::Movable && found > order &&
+      !can_steal_fallback(found, type, env_.rules->mobility_disabled)) {
     // Movable pages can be moved away again: a small block that would not be claimed whole is spared, and the smallest
     // one that serves is taken instead.
     found = order + static_cast<unsigned>(std::countr_zero(foreign >> order));
   }
   const Migratetype fallback = *find_fallback(zone_, found, type);
   const FrameIndex index = zone_.lists[found][raw(fallback)].head;
-  steal_suitable_fallback(index, found, type, flags, can_steal_fallback(found, type, env_.mobility_disabled));
+  steal_suitable_fallback(index, found, type, flags, can_steal_fallback(found, type, env_.rules->mobility_disabled));
   env_.trace.emit(MmPageAllocExtfrag{env_.map.pfn(index), Order{order}, Order{found}, type, fallback,
                                      pageblock_type(index) == type});
   return true;
 }
 
 bool Buddy::boost_watermark() {
-  const std::int64_t factor = env_.watermark_boost_factor;
+  const std::int64_t factor = env_.rules->watermark_boost_factor;
   const auto block = static_cast<std::int64_t>(kPageblockPages);
   // A boost larger than a small zone could keep kswapd busy without end.
   if (factor == 0 || block * 4 > zone_.managed)
     return false;
-  const std::int64_t max_boost = scaled(zone_.watermark[static_cast<unsigned>(Watermark::High)], factor, 10000);
+  const auto high = static_cast<std::uint64_t>(zone_.watermark[static_cast<unsigned>(Watermark::High)]);
+  const auto max_boost = static_cast<std::int64_t>(mult_frac(high, static_cast<std::uint64_t>(factor), 10000));
   if (max_boost == 0)
     return false;  // marks are not set up yet
   const std::int64_t limit = max_boost < block ? block : max_boost;
@@ -110,7 +113,7 @@ void Buddy::steal_suitable_fallback(FrameIndex index, unsigned order, Migratetyp
     alike = movable;
   else if (old_type == Migratetype::Movable)
     alike = block - (free_pages + movable);
-  const bool claimed = free_pages + alike >= block / 2 || env_.mobility_disabled;
+  const bool claimed = free_pages + alike >= block / 2 || env_.rules->mobility_disabled;
   env_.trace.emit(StealWeighed{map.pfn(first), free_pages, alike, claimed});
   if (claimed)
     set_pageblock_type(index, type);

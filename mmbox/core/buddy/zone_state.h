@@ -53,6 +53,7 @@ struct alignas(64) ZoneState {
   NodeId node;
   ZoneIndex index;
   ZoneType type = ZoneType::Normal;
+  bool is_highmem = false;
   bool interleaved = false;  ///< frames of other zones lie inside its span
   std::array<std::array<FreeList, kMigratetypes>, kOrders> lists{};
 

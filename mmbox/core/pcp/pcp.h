@@ -127,7 +127,7 @@ class Pcp {
     if (pcp_.count < pcp_.high && pcp_.free_factor == 0 && buddy_.zone().flags == 0)
       return;
     const bool reclaim_active = (buddy_.zone().flags & zone_flag::kReclaimActive) != 0;
-    const FreePlan plan = plan_free(pcp_, order, reclaim_active, buddy_.env().generation.free_factor_max);
+    const FreePlan plan = plan_free(pcp_, order, reclaim_active, buddy_.env().rules->generation.free_factor_max);
     pcp_.free_factor = plan.free_factor;
     if (plan.pages > 0)
       free_bulk(plan.pages, list_index);
