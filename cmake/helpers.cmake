@@ -33,11 +33,10 @@ function(mmbox_test target label)
     target_compile_definitions(${target} PRIVATE MMBOX_COMMAND="$<TARGET_FILE:mmbox>")
     add_dependencies(${target} mmbox)
   endif()
-  set(properties TIMEOUT 600)
   if(label)
-    list(APPEND properties LABELS ${label})
+    set(properties PROPERTIES LABELS ${label})
   endif()
-  gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+  gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60 ${properties})
 endfunction()
 
 # mmbox_benchmarks(<sources>…): one Google Benchmark program a file, under bench/ of the build. The allocators that
