@@ -1,6 +1,7 @@
 // Who may include whom, as a table, and the test that holds the tree to it.
 //
 // The order of the table is the order of the layers, lowest first; docs/design.md says why it is that order.
+#include <fmt/format.h>
 #include <fnmatch.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -182,7 +183,7 @@ std::vector<std::string> include_violations(const SourceTree& tree) {
     for (const Include& include : includes_of(text)) {
       const std::string wrong = judge(tree, path, *layer, include);
       if (!wrong.empty())
-        violations.push_back(path + ":" + std::to_string(include.line) + ": " + include.name + " " + wrong);
+        violations.push_back(fmt::format("{}:{}: {} {}", path, include.line, include.name, wrong));
     }
   }
   return violations;
