@@ -193,20 +193,20 @@ class Lister {
   void decimal(const char* key, const T& member) {
     std::string text;
     words::append(text, Codec<T>::raw(member));
-    fields.emplace_back(key, std::move(text));
+    pairs.push_back({key, std::move(text)});
   }
   template <class T>
   void hex(const char* key, const T& member) {
     std::string text = "0x";
     words::append(text, Codec<T>::raw(member), 16);
-    fields.emplace_back(key, std::move(text));
+    pairs.push_back({key, std::move(text)});
   }
   template <class T>
   void optional(const char* key, const std::optional<T>& member) {
     if (member)
       decimal(key, *member);
   }
-  std::vector<std::pair<std::string, std::string>> fields;
+  KeyValues pairs;
 };
 
 // The lines. `Struct` is the snapshot's struct, const or not.

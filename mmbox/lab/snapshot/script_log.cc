@@ -357,4 +357,96 @@ Expected<void> LogParser::finish() const {
   return {};
 }
 
+Expected<LogReader> LogReader::open(const std::string& path) {
+  Expected<ByteSource> source = ByteSource::open(path);
+  if (!source)
+    return std::move(source).error();
+  return LogReader{LineReader{std::move(source).value()}};
+}
+
+Expected<std::optional<LogItem>> LogReader::next() {
+  std::string_view text;
+  for (;;) {
+    const Expected<bool> more = lines_.next(text);
+    if (!more)
+      return more.error();
+    if (!*more)
+      break;
+    // A number or list that is cut short may well look like a whole one.
+    if (!lines_.terminated())
+      return lines_.error("the log ends in the middle of a line", kCut);
+    if (!parser_.inside_block())
+      line_ = lines_.number();
+    Expected<std::optional<LogItem>> item = parser_.feed(text);
+    if (!item)
+      return lines_.error(item.error().message, item.error().remedy);
+    if (*item)
+      return item;
+  }
+  const Expected<void> complete = parser_.finish();
+  if (!complete)
+    return lines_.error(complete.error().message, complete.error().remedy);
+  return std::optional<LogItem>{};
+}
+
+Expected<LogContents> list_log(const std::string& path) {
+  Expected<LogReader> reader = LogReader::open(path);
+  if (!reader)
+    return std::move(reader).error();
+  LogContents contents;
+  for (;;) {
+    Expected<std::optional<LogItem>> item = reader->next();
+    if (!item)
+      return std::move(item).error();
+    if (!*item)
+      break;
+    if (const auto* snapshot = std::get_if<Snapshot>(&**item))
+      contents.snapshots.push_back({snapshot->label, reader->line()});
+    else if (const auto* dump = std::get_if<PageDump>(&**item))
+      contents.page_dumps.push_back({dump->label, reader->line()});
+    else if (const auto* run = std::get_if<RunBegin>(&**item))
+      contents.runs.push_back({*run, reader->line()});
+  }
+  contents.lost = reader->lost();
+  return contents;
+}
+
+namespace {
+
+/// The first block of type `Block` that is called `label` (any, if that is empty).
+template <class Block>
+Expected<Block> load_block(const std::string& path, std::string_view label, const std::string& what) {
+  Expected<LogReader> reader = LogReader::open(path);
+  if (!reader)
+    return std::move(reader).error();
+  std::string seen;
+  for (;;) {
+    Expected<std::optional<LogItem>> item = reader->next();
+    if (!item)
+      return std::move(item).error();
+    if (!*item)
+      break;
+    if (auto* block = std::get_if<Block>(&**item)) {
+      if (label.empty() || block->label == label)
+        return std::move(*block);
+      if (seen.size() < 2000)
+        (seen += seen.empty() ? "" : ", ") += block->label;
+    }
+  }
+  if (seen.empty())
+    return Error{.file = path, .message = "the log has no " + what, .remedy = "use another log"};
+  return Error{
+      .file = path, .message = "the log has no " + what + " called " + quoted(label), .remedy = "use one of: " + seen};
+}
+
+}  // namespace
+
+Expected<Snapshot> load_snapshot(const std::string& path, std::string_view label) {
+  return load_block<Snapshot>(path, label, "snapshot");
+}
+
+Expected<PageDump> load_page_dump(const std::string& path, std::string_view label) {
+  return load_block<PageDump>(path, label, "page dump");
+}
+
 }  // namespace mmbox::lab

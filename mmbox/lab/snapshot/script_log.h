@@ -14,6 +14,7 @@
 
 #include "mmbox/core/base/units.h"
 #include "mmbox/lab/error.h"
+#include "mmbox/lab/io/byte_source.h"
 #include "mmbox/lab/snapshot/page_dump.h"
 #include "mmbox/lab/snapshot/snapshot.h"
 
@@ -180,5 +181,53 @@ class LogParser {
   bool any_ = false;
   std::uint64_t lost_ = 0;
 };
+
+/// Streams the items of a log from a file (plain or zstd), standard input or memory.
+class LogReader {
+ public:
+  /// Opens `path`; "-" is standard input.
+  static Expected<LogReader> open(const std::string& path);
+  explicit LogReader(LineReader lines) : lines_(std::move(lines)) {}
+
+  /// The next item; nullopt at the end of a complete log. No further call is legal after either that or an Error.
+  [[nodiscard]] Expected<std::optional<LogItem>> next();
+  /// The line on which the last item began, counted from 1.
+  [[nodiscard]] std::uint64_t line() const { return line_; }
+  /// Lines that the recorder dropped, as the last ENDRUN said; not 0 means that the log is not complete.
+  [[nodiscard]] std::uint64_t lost() const { return parser_.lost(); }
+  [[nodiscard]] const std::string& name() const { return lines_.name(); }
+  [[nodiscard]] Progress progress() const { return lines_.progress(); }
+
+ private:
+  LineReader lines_;
+  LogParser parser_;
+  std::uint64_t line_ = 0;
+};
+
+/// What a log holds.
+struct LogContents {
+  struct Block {
+    std::string label;
+    std::uint64_t line = 0;  ///< where it begins, from 1
+  };
+  struct Run {
+    RunBegin begin;
+    std::uint64_t line = 0;
+  };
+  std::vector<Block> snapshots;  ///< in order; a label may come more than once
+  std::vector<Block> page_dumps;
+  std::vector<Run> runs;
+  std::uint64_t lost = 0;  ///< lines that the recorder dropped
+};
+
+/// Reads a log to its end and tells what it holds.
+[[nodiscard]] Expected<LogContents> list_log(const std::string& path);
+
+/// The first snapshot of a log, or the first that is called `label`.
+///
+/// Reads no further than it must. A label that is not there gives an Error that names those that are.
+[[nodiscard]] Expected<Snapshot> load_snapshot(const std::string& path, std::string_view label = {});
+/// The same for page dumps.
+[[nodiscard]] Expected<PageDump> load_page_dump(const std::string& path, std::string_view label = {});
 
 }  // namespace mmbox::lab
