@@ -102,13 +102,16 @@ inline constexpr Task kPlainTask{};
 /// The flags that only the first attempt of a single request has: NOFRAGMENT, and the right to wake kswapd.
 [[nodiscard]] inline AllocFlags first_attempt_flags(const MachineView& machine, const AllocContext& context) {
   AllocFlags flags = AllocFlags{context.gfp.raw()} & alloc_flag::kKswapd;
-  if (!machine.has_dma32 || !context.has_preferred())
+  if (!context.has_preferred())
     return flags;
   const ZoneRef& preferred = context.preferred_zone();
   if (machine.zones[preferred.zone.raw()].type != ZoneType::Normal)
     return flags;
-  // With several nodes it only makes sense if there is a DMA32 zone below to be spared.
-  const ZoneState& below = machine.zones[preferred.zone.raw() - 1];
+  const auto dma32 = machine.index_of(ZoneType::Dma32);
+  if (!dma32)
+    return flags;
+  // With several nodes it only makes sense if the node has a DMA32 zone below to be spared.
+  const ZoneState& below = machine.zones[preferred.node.raw() * machine.zone_types.size() + dma32->raw()];
   if (machine.nodes.size() > 1 && !below.is_populated())
     return flags;
   return flags | alloc_flag::kNoFragment;

@@ -64,7 +64,6 @@ struct MachineView {
   std::span<const ZoneRef> zone_refs;
   std::span<const std::uint8_t> distances;  ///< [nodes][nodes]
   PcpShape pcp_shape{};
-  bool has_dma32 = false;  ///< compiled in
   Hosts hosts;
 
   [[nodiscard]] PcpState& pageset(ZoneId zone, CpuId cpu) const {
@@ -77,6 +76,13 @@ struct MachineView {
   }
   [[nodiscard]] std::span<const ZoneRef> zonelist(NodeState::List list) const {
     return zone_refs.subspan(list.begin, list.count);
+  }
+  /// The index of a zone type; nullopt if it is compiled out.
+  [[nodiscard]] std::optional<ZoneIndex> index_of(ZoneType type) const {
+    for (std::size_t i = 0; i < zone_types.size(); ++i)
+      if (zone_types[i] == type)
+        return ZoneIndex{i};
+    return std::nullopt;
   }
   [[nodiscard]] unsigned distance(NodeId a, NodeId b) const { return distances[a.raw() * nodes.size() + b.raw()]; }
   /// The zone that a frame belongs to. Checks: the frame is memory of some zone.

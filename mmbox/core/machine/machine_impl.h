@@ -106,9 +106,6 @@ void BasicMachine<S>::open(std::span<std::byte> storage) {
   view_.zone_refs = {reinterpret_cast<const ZoneRef*>(base + at.refs),
                      std::size_t{h.nodes} * (h.nodes + 1) * h.zone_types};
   view_.pcp_shape = {h.has_thp != 0, h.rules.generation.pcp_huge_lists};
-  view_.has_dma32 = false;
-  for (const ZoneType type : view_.zone_types)
-    view_.has_dma32 = view_.has_dma32 || type == ZoneType::Dma32;
 }
 
 template <SyncPolicy S>
@@ -179,7 +176,8 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
       with_memory.add(zone.node);
     for (std::size_t cpu = 0; cpu < config.cpus.size(); ++cpu)
       new (&view_.pagesets[i * config.cpus.size() + cpu]) PcpState{};
-    if (zone.type <= ZoneType::Movable) estimate += managed_estimate(from);
+    if (zone.type <= ZoneType::Movable)
+      estimate += managed_estimate(from);
   }
   for (ZoneState& zone : view_.zones) {
     for (const ZoneState& other : view_.zones) {
@@ -215,8 +213,7 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
   }
 
   // The memory map above was typed while grouping was still on; from here on requests and claims know better.
-  header->rules.mobility_disabled =
-      mobility_grouping_disabled(estimate, MigratetypeNumbering{config.has_cma}.count());
+  header->rules.mobility_disabled = mobility_grouping_disabled(estimate, MigratetypeNumbering{config.has_cma}.count());
 
   NodeLoads loads{};
   const NodeTopology topology{config.nodes, view_.distances, with_memory, with_cpus};

@@ -197,8 +197,13 @@ void Pcp<S>::free_bulk(std::int32_t pages, unsigned start) {
     const unsigned order = PcpShape::order(list_index);
     while (pages > 0 && list.tail != kNil) {
       const FrameIndex index = list.tail;
-      list.tail = map.links(index, order).prev;
-      (list.tail == kNil ? list.head : map.links(list.tail, order).next) = kNil;
+      // The head's back link is stale where blocks were taken from the front, so the last one is told by the head.
+      if (index == list.head) {
+        list.head = list.tail = kNil;
+      } else {
+        list.tail = map.links(index, order).prev;
+        map.links(list.tail, order).next = kNil;
+      }
       pages -= std::int32_t{1} << order;
       pcp_.count -= std::int32_t{1} << order;
       // The cached type decides, even if the pageblock has changed hands since; only isolation is looked up anew.

@@ -6,9 +6,9 @@
 #include <memory>
 #include <span>
 
-#include "mmbox/core/machine/machine.h"
 #include "mmbox/lab/error.h"
 #include "mmbox/lab/snapshot/snapshot.h"
+#include "mmbox/mmbox.h"
 
 namespace mmbox::lab {
 
