@@ -152,6 +152,29 @@ TEST_P(Recorded, SnapshotsAndPageDumpsAreWrittenBackByteForByte) {
   EXPECT_GT(blocks, 0U);
 }
 
+// Counters, lists and pageblocks come from different lines: that they agree says that each was read as what it is.
+TEST_P(Recorded, TheFreePagesCounterIsWhatTheListsHold) {
+  if (GetParam() == kEveryLine)
+    GTEST_SKIP() << "made by hand";
+  for (const Snapshot& snapshot : items_of<Snapshot>(read_log(text_of(GetParam())))) {
+    for (const SnapshotZone& zone : snapshot.zones) {
+      std::int64_t counted = zone.vm_stat[0];
+      for (const SnapshotZoneCpu& cpu : zone.cpus)
+        counted += cpu.vm_stat_diff[0];
+      std::int64_t listed = 0;
+      for (unsigned order = 0; order < kOrders; ++order) {
+        for (unsigned type = 0; type < raw(Migratetype::Isolate); ++type)
+          listed += static_cast<std::int64_t>(zone.free_areas[order].lists[type].size()) << order;
+      }
+      std::int64_t in_pageblocks = 0;
+      for (const SnapshotPageblock& block : zone.pageblocks)
+        in_pageblocks += block.buddy_pages;
+      EXPECT_EQ(counted, listed) << snapshot.label << ", " << zone.name();
+      EXPECT_EQ(in_pageblocks, listed) << snapshot.label << ", " << zone.name();
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Files, Recorded,
                          testing::Values(kEveryLine, "recordings/scripted-basic-uma/basic-1.log.zst",
                                          "recordings/scripted-basic-plain/basic-1.log.zst",
