@@ -126,8 +126,8 @@ TEST(Compare, FindsEachKindOfDifferenceAndOptionsTurnItOff) {
        &CompareOptions::pageblock_skip},
       {[&](Snapshot& s) { zone(s).pageblocks[0].movable_pages = 31; },
        normal + "pageblock 400: movable pages: expected 32, got 31", &CompareOptions::pageblock_counts},
-      {[&](Snapshot& s) { zone(s).holes[0].begin = Pfn{0xa00}; },
-       normal + "holes, position 0 of 1: expected [800, c00), got [a00, c00)", &CompareOptions::layout},
+      {[&](Snapshot& s) { zone(s).holes[0].end = Pfn{0x900}; },
+       normal + "holes, position 0 of 1: expected [800, a00), got [800, 900)", &CompareOptions::layout},
   };
   for (const Change& change : cases) {
     Snapshot changed = good;

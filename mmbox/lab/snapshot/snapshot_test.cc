@@ -73,10 +73,10 @@ TEST(Snapshot, KeepsPerCpuListsWithTheCachedTypes) {
 
 TEST(Snapshot, KeepsPageblocksAndHoles) {
   const SnapshotZone& zone = every_line().zones[1];
-  ASSERT_EQ(zone.pageblocks.size(), 2U);
+  ASSERT_EQ(zone.pageblocks.size(), 3U);
   EXPECT_EQ(zone.pageblocks[0], (SnapshotPageblock{Pfn{0x400}, Migratetype::Movable, true, 15, 32, 0, 0}));
   EXPECT_EQ(zone.pageblocks[1].type, Migratetype::Reclaimable);
-  EXPECT_EQ(zone.holes, (std::vector{PfnRange{Pfn{0x800}, Pfn{0xc00}}}));
+  EXPECT_EQ(zone.holes, (std::vector{PfnRange{Pfn{0x800}, Pfn{0xa00}}}));
 }
 
 TEST(Snapshot, TranslatesIsolateByTheKernelsNumberOfTypes) {
@@ -237,6 +237,7 @@ TEST(SnapshotParser, RefusesWhatIsDamagedAndSaysWhere) {
       {"ZL node=0 list=0", "ZL node=1 list=0", "expected node=0"},
       {"0/Normal(2)", "0/Narmal(2)", "NODE/ZONE(INDEX)"},
       {"0/Normal(2)", "1/Normal(2)", "names node 1's zone Normal, which is not there"},
+      {"0/Normal(2)", "0/DMA32(2)", "names node 0's zone DMA32, which is not there"},
       {"ZL node=0 list=1", "ZL node=0 list=0", "comes twice"},
       {"ZONE node=0 idx=0", "ZONE node=2 idx=0", "no such node"},
       {"ZONE node=0 idx=0", "ZONE node=0 idx=7", "not below max_nr_zones"},
@@ -262,11 +263,13 @@ TEST(SnapshotParser, RefusesWhatIsDamagedAndSaysWhere) {
       {": 408 404 40a", ": 408 404 404", "pfn 404 is free twice"},
       {": 408 404 40a", ": 408 404 412", "pfn 412 is free twice"},
       {": 408 404 40a", ": 408 404 410", "pfn 410 is free twice"},  // also on a per-cpu list
-      {": 408 404 40a", ": 408 404 a00", "pfn a00 is on a list, but there is a hole"},
+      {": 408 404 40a", ": 408 404 3ff", "pfn 3ff on a free list of order 0 lies outside of the zone"},
+      {": 408 404 40a", ": 408 404 800", "pfn 800 is on a list, but there is a hole"},
       {": 408 404 40a", ": 408  40a", "\"\" is not a pfn"},
       {"FLN order=0 mt=1 n=3 bad=0", "FLN order=0 mt=1 n=3 bad=1", "1 entries of the free list of order 0"},
       {"FLN order=0 mt=1 n=3 bad=0", "FLN order=0 mt=2 n=3 bad=0", "not of the FL line before it"},
       {"FL order=1 mt=0", "FL order=1 mt=2", "not of the FL line"},
+      {"FL order=1 mt=0", "FL order=2 mt=0", "order 2, mt 0 comes twice or out of order"},
       {"FL order=1 mt=2", "FL order=1 mt=0", "order 1, mt 0 comes twice"},
       {"FL order=1 mt=2", "FL order=1 mt=6", "order 1, mt 6 comes twice or out of order"},
       {"FLN order=0 mt=1 n=3 bad=0\n", "", "a FA line stands where none can be"},
@@ -277,8 +280,8 @@ TEST(SnapshotParser, RefusesWhatIsDamagedAndSaysWhere) {
       {"PB 0x200 4 0 512", "PB 0x200 6 0 512", "PB line"},
       {"PB 0x200 4 0 512", "PB 0x200 4 2 512", "PB line"},
       {"PB 0x200 4 0 512 0 0 0", "PB 0x200 4 0 512 0 0", "six numbers"},
-      {"PB 0xa00 hole\n", "", "its PB lines end before the zone does"},
-      {"PB 0xa00 hole\n", "PB 0xa00 hole\nPB 0xc00 hole\n", "\"0xc00\" where 0xc00 is expected"},
+      {"PB 0xa00 1 0 0 0 512 0\n", "", "its PB lines end before the zone does"},
+      {"PB 0xa00 1 0 0 0 512 0\n", "PB 0xa00 1 0 0 0 512 0\nPB 0xc00 hole\n", "\"0xc00\" where 0xc00 is expected"},
       {"ENDSNAP every-line-before free_one_missed=0\n", "", "a line that begins with \"PAGES\" inside snapshot"},
       {"ENDSNAP every-line-before", "ENDSNAP other", "ENDSNAP \"other\" ends snapshot \"every-line-before\""},
       {"ZONE node=0 idx=2", "SNAP again\nZONE node=0 idx=2", "another SNAP begins before ENDSNAP"},
