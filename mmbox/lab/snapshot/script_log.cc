@@ -122,7 +122,6 @@ std::optional<ScriptBlock> parse_block(Fields& fields) {
 
 /// "NODE/ZONE=FREE±DIFF/PCP/BOOST/HIGHATOMIC".
 std::optional<ZoneFreeCount> parse_free_count(std::string_view word) {
-  ZoneFreeCount count;
   std::string_view rest = word;
   const auto until = [&rest](char separator) {
     const std::size_t at = rest.find(separator);

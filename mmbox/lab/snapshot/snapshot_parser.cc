@@ -190,7 +190,7 @@ bool SnapshotParser::State::snap_line(std::string_view rest) {
     return fail("another SNAP begins before ENDSNAP " + quoted(snapshot.label));
   words::Words line(rest);
   const std::optional<std::string_view> label = line.next();
-  if (!label || label->empty())
+  if (!label || label->empty() || label->find('=') != std::string_view::npos)
     return fail("SNAP without a label", kForeign);
   snapshot.label = *label;
   while (const std::optional<std::string_view> word = line.next()) {
