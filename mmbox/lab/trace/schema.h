@@ -843,6 +843,14 @@ template <std::size_t kind>
 using EventOf = std::variant_alternative_t<kind, TraceEvent>;
 template <class E>
 inline constexpr std::size_t kFieldsOf = std::tuple_size_v<std::remove_const_t<decltype(Schema<E>::fields)>>;
+namespace detail {
+template <class E, std::size_t... kind>
+constexpr std::size_t kind_of(std::index_sequence<kind...>) {
+  return ((std::is_same_v<E, EventOf<kind>> ? kind : 0) + ...);
+}
+}  // namespace detail
+template <class E>
+inline constexpr std::size_t kKindOf = detail::kind_of<E>(std::make_index_sequence<kEventKinds>{});
 /// No event has more fields.
 inline constexpr std::size_t kFieldsMax = 16;
 
