@@ -32,6 +32,7 @@ struct FieldSlot {
 /// How one event id is decoded.
 struct Binding {
   std::size_t kind = kEventKinds;
+  std::uint16_t id = 0;
   std::string name;            // as in the trace
   std::uint32_t size_min = 0;  // bytes that hold all fields
   std::uint32_t missing = 0;   // bit i: field i does not exist
@@ -171,6 +172,7 @@ Expected<void> DatReader::bind(int position) {
   if (id < 0 || id > 0xffff)
     return {};
   Binding binding;
+  binding.id = static_cast<std::uint16_t>(id);
   binding.name = mmbox_dat_event_name(dat_.get(), position);
   binding.kind = find_event(binding.name);
   mmbox_dat_field common{};
@@ -225,35 +227,32 @@ Expected<void> DatReader::start(const TraceOptions& options) {
   return {};
 }
 
-// The masks of the named composites stand in the event's print format. Rather than parse C, let the library print
-// made-up events and see which layout's GFP_KERNEL, GFP_ATOMIC and GFP_NOWAIT come out under their names.
+// The masks of the named composites and the order of the names stand in the event's print format. Rather than parse C,
+// let the library print made-up events and see which layout says the same.
 const GfpLayout* DatReader::told_layout() const {
-  for (std::size_t id = 0; id < binding_of_id_.size(); ++id) {
-    if (binding_of_id_[id] == 0)
-      continue;
-    const Binding& binding = bindings_[binding_of_id_[id] - 1U];
-    if (binding.kind != kKindOf<MmPageAlloc>)
-      continue;
-    const FieldSlot& gfp = binding.slots[2];
-    std::vector<std::byte> data(binding.size_min);
-    const auto prints = [&](std::uint32_t mask, std::string_view name) {
-      std::array<char, 512> text{};
-      const auto type = static_cast<std::uint16_t>(id);
-      std::memcpy(data.data() + type_slot_.offset, &type, sizeof type);
-      std::memcpy(data.data() + gfp.offset, &mask, sizeof mask);
-      mmbox_dat_print(dat_.get(), data.data(), static_cast<std::uint32_t>(data.size()), text.data(), text.size());
-      return std::string_view{text.data()}.ends_with(fmt::format("={}", name));
+  const auto alloc = std::find_if(bindings_.begin(), bindings_.end(),
+                                  [](const Binding& binding) { return binding.kind == kKindOf<MmPageAlloc>; });
+  if (alloc == bindings_.end())
+    return &gfp_layout_default();
+  const FieldSlot& gfp = alloc->slots[2];
+  std::vector<std::byte> data(std::max<std::size_t>(alloc->size_min, type_slot_.offset + sizeof(std::uint16_t)));
+  if (gfp.size < sizeof(std::uint32_t))
+    return &gfp_layout_default();
+  const auto printed = [&](std::uint32_t mask) {
+    std::array<char, 512> text{};
+    std::memcpy(data.data() + type_slot_.offset, &alloc->id, sizeof alloc->id);
+    std::memcpy(data.data() + gfp.offset, &mask, sizeof mask);
+    mmbox_dat_print(dat_.get(), data.data(), static_cast<std::uint32_t>(data.size()), text.data(), text.size());
+    std::string line{text.data()};
+    return line.substr(line.rfind('=') + 1);
+  };
+  for (const GfpLayout& layout : gfp_layouts()) {
+    const auto agrees = [&](std::string_view names) {
+      const auto mask = layout.parse(names);
+      return mask.has_value() && printed(*mask) == layout.text(*mask);
     };
-    if (gfp.size < sizeof(std::uint32_t) || type_slot_.offset + sizeof(std::uint16_t) > data.size())
-      continue;
-    for (const GfpLayout& layout : gfp_layouts()) {
-      const auto agrees = [&](std::string_view name) {
-        const auto mask = layout.parse(name);
-        return mask.has_value() && prints(*mask, name);
-      };
-      if (agrees("GFP_KERNEL") && agrees("GFP_ATOMIC") && agrees("GFP_NOFS") && agrees("GFP_HIGHUSER_MOVABLE"))
-        return &layout;
-    }
+    if (agrees("GFP_KERNEL") && agrees("GFP_ATOMIC") && agrees("GFP_NOWAIT") && agrees("__GFP_COMP|__GFP_ZERO"))
+      return &layout;
   }
   return &gfp_layout_default();
 }

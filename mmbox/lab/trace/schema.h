@@ -198,11 +198,8 @@ inline constexpr Symbol kMigrateReasonWords[] = {
     {4, "mempolicy_mbind"}, {5, "numa_misplaced"}, {6, "contig_range"},   {7, "longterm_pin"},
     {8, "demotion"},        {9, "damon"}};
 // Joined with '|' in text.
-inline constexpr Symbol kReclaimWords[] = {{1, "RECLAIM_WB_ANON"},
-                                           {2, "RECLAIM_WB_FILE"},
-                                           {4, "RECLAIM_WB_SYNC"},
-                                           {8, "RECLAIM_WB_ASYNC"},
-                                           {16, "RECLAIM_WB_MIXED"}};
+inline constexpr Symbol kReclaimWords[] = {{0, "RECLAIM_WB_NONE"}, {1, "RECLAIM_WB_ANON"},  {2, "RECLAIM_WB_FILE"},
+                                           {4, "RECLAIM_WB_SYNC"}, {8, "RECLAIM_WB_ASYNC"}, {16, "RECLAIM_WB_MIXED"}};
 
 // ------------------------------------------------------------------ the table
 
