@@ -7,4 +7,5 @@
 
 #include "mmbox/core/machine/machine.h"
 #include "mmbox/core/observe/fragmentation.h"
+#include "mmbox/core/observe/proc_text.h"
 #include "mmbox/core/observe/validate.h"
