@@ -53,12 +53,20 @@ Expected<const ProcFormat*> proc_format_of(const Snapshot& snapshot) {
         .message = fmt::format("snapshot {} is of {}, whose /proc files are not known", snapshot.label, generation),
         .remedy = fmt::format("known are {}", known)};
   }
+  const auto mismatch = [&](const std::string& where, std::size_t has, std::size_t prints) {
+    return Error{.message = fmt::format("snapshot {}: {} has {} counters, {} prints {}", snapshot.label, where, has,
+                                        format->generation, prints),
+                 .remedy = "the kernel was built with other options than Debian's, so its counters have no names"};
+  };
   const std::size_t zone_counters = count_names(format->zone_counters);
+  const std::size_t node_counters = count_names(format->node_counters);
   for (const SnapshotZone& zone : snapshot.zones) {
     if (zone.vm_stat.size() != zone_counters)
-      return Error{.message = fmt::format("snapshot {}: {} has {} counters, {} prints {}", snapshot.label, zone.name(),
-                                          zone.vm_stat.size(), format->generation, zone_counters),
-                   .remedy = "the kernel was built with other options than Debian's, so its counters have no names"};
+      return mismatch(zone.name(), zone.vm_stat.size(), zone_counters);
+  }
+  for (const SnapshotNode& node : snapshot.nodes) {
+    if (node.vm_stat.size() != node_counters)
+      return mismatch(fmt::format("node {}", node.id.raw()), node.vm_stat.size(), node_counters);
   }
   return format;
 }
