@@ -71,6 +71,9 @@ class TopReplay final : public PageContents {
   }
 
  private:
+  void apply(const Slot& slot) {
+    std::visit([&](const auto& event) { on(slot, event); }, slot.record.event);
+  }
   [[nodiscard]] Machine& machine() { return image_.machine(); }
   [[nodiscard]] MachineView& view() { return image_.machine().view(); }
   [[nodiscard]] const MemMap& map() { return view().env.map; }
@@ -255,11 +258,12 @@ class TopReplay final : public PageContents {
   // ------------------------------------------------------------------ bulk requests
 
   void on(const Slot&, const probe::BulkAlloc& event) {
-    ++report_.taken_from_recording["bulk requests (their pages are not in the trace)"];
     const Request request{
         .gfp = event.gfp, .order = Order{0}, .cpu = cpu_, .node = {}, .nodemask = {}, .task = nullptr};
     std::vector<Pfn> pages(static_cast<std::size_t>(std::clamp(event.pages, 0, 4096)), kNoPfn);
-    static_cast<void>(machine().alloc_bulk(request, pages));
+    // Where a single allocation serves instead, it is in the trace like any other.
+    if (take_bulk<NoSync>(view(), request, pages) != 0)
+      ++report_.taken_from_recording["bulk requests (their pages are not in the trace)"];
   }
 
   // ------------------------------------------------------------------ drains and folds
@@ -330,7 +334,7 @@ class TopReplay final : public PageContents {
       map().set_state(map().index(pfn), order.raw(), FrameState{});
   }
   void on(const Slot& slot, const probe::FreeOne& event) {
-    if (event.captured == Pfn{0} || slot.captured_order == 0)
+    if (!slot.captured_for_request)
       return;
     static_cast<void>(take_recorded(machine(), event.captured, Order{slot.captured_order}, cpu_));
   }
@@ -411,6 +415,7 @@ class TopReplay final : public PageContents {
   Story story_;
   CpuId cpu_;
   std::unordered_map<std::uint64_t, Outcome> begun_;
+  std::unordered_map<std::uint64_t, Slot> waiting_;  // causes whose first effect is still to come
   std::unordered_map<std::uint64_t, ZoneId> zone_addresses_;
   std::unordered_map<std::size_t, std::pair<Pfn, Order>> isolating_;
   std::unordered_map<std::size_t, bool> unreserving_;

@@ -48,19 +48,34 @@ void TraceWindow::enter(std::uint64_t sequence) {
   Cpu& cpu = cpus_[self.record.cpu.raw()];
 
   // A free whose very next event on the CPU is the block's own insertion did not stop at a per-cpu list.
-  if (const auto* one = std::get_if<probe::FreeOne>(&event)) {
+  if (const auto* entering = std::get_if<probe::FreeOne>(&event)) {
     if (Slot* freed = slot(cpu.last_free); freed != nullptr && cpu.last_free != Slot::kNone) {
       const auto* free = std::get_if<MmPageFree>(&freed->record.event);
-      freed->straight = free != nullptr && free->pfn == one->pfn && free->order == one->order;
+      freed->straight = free != nullptr && free->pfn == entering->pfn && free->order == entering->order;
     }
   }
   cpu.last_free = Slot::kNone;
+
+  const auto ends_request = [&] {
+    cpu.request_begin = Slot::kNone;
+    cpu.in_bulk = false;
+  };
+  const auto takes_effect = [&] {
+    if (cpu.cause == Slot::kNone)
+      return;
+    if (Slot* cause = slot(cpu.cause)) {
+      cause->takes_effect_later = true;
+      self.cause = cpu.cause;
+    }
+    cpu.cause = Slot::kNone;
+  };
 
   if (const auto* free = std::get_if<MmPageFree>(&event)) {
     if (free->order == Order{0})
       open_frees_[free->pfn.raw()] = sequence;
     cpu.last_free = sequence;
-    cpu.request_begin = Slot::kNone;
+    cpu.cause = sequence;
+    ends_request();
   } else if (const auto* batched = std::get_if<MmPageFreeBatched>(&event)) {
     const auto open = open_frees_.find(batched->pfn.raw());
     if (open != open_frees_.end()) {
@@ -68,35 +83,46 @@ void TraceWindow::enter(std::uint64_t sequence) {
         freed->batched = true;
       open_frees_.erase(open);
     }
-    cpu.request_begin = Slot::kNone;
-  } else if (holds<probe::RmqueueBulk, MmPageAllocZoneLocked, probe::Steal>(event)) {
-    if (cpu.request_begin == Slot::kNone)
+    cpu.cause = sequence;
+    ends_request();
+  } else if (holds<probe::DrainZone, probe::DrainZonePages>(event)) {
+    cpu.cause = sequence;
+  } else if (const auto* one = std::get_if<probe::FreeOne>(&event)) {
+    takes_effect();
+    if (one->captured != Pfn{0})
+      captures_[one->captured.raw()] = sequence;
+  } else if (std::holds_alternative<probe::BulkAlloc>(event)) {
+    ends_request();
+    cpu.in_bulk = true;
+    cpu.slow = false;
+    cpu.cause = sequence;
+  } else if (holds<MmPageAllocZoneLocked, probe::Steal>(event)) {
+    if (cpu.in_bulk)
+      takes_effect();
+    else if (cpu.request_begin == Slot::kNone)
       cpu.request_begin = sequence;
   } else if (const auto* wake = std::get_if<probe::WakeupKswapdCall>(&event)) {
     // A boosted zone wakes kswapd without a mask; the slow path does it with the request's.
     if (wake->gfp.raw() != 0)
       cpu.slow = true;
-  } else if (std::get_if<probe::BulkAlloc>(&event) != nullptr) {
-    cpu.request_begin = Slot::kNone;
-    cpu.slow = false;
-  } else if (const auto* one = std::get_if<probe::FreeOne>(&event)) {
-    if (one->captured != Pfn{0})
-      captures_[one->captured.raw()] = sequence;
   } else if (const auto* alloc = std::get_if<MmPageAlloc>(&event)) {
     open_frees_.erase(alloc->pfn.raw());
     self.slow = cpu.slow;
     const auto captured = captures_.find(alloc->pfn.raw());
     if (captured != captures_.end()) {
       self.captured = true;
-      if (Slot* by = slot(captured->second))
+      if (Slot* by = slot(captured->second)) {
         by->captured_order = alloc->order.raw();
+        by->captured_for_request = true;
+      }
       captures_.erase(captured);
     } else if (Slot* begin = slot(cpu.request_begin); begin != nullptr && cpu.request_begin != Slot::kNone) {
       begin->request = sequence;
       self.began_earlier = true;
     }
-    cpu.request_begin = Slot::kNone;
     cpu.slow = false;
+    cpu.cause = Slot::kNone;
+    ends_request();
   }
 
   // A run of kswapd ends unannounced: its last event before the next wake or sleep is taken for the end.

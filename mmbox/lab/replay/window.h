@@ -1,7 +1,8 @@
 // A stretch of a trace that can be looked ahead in: what a record means often shows only a little later.
 //
-// Three things are found out as records enter the window: which frees belong to a freed list and take effect only at
-// their "batched" event; at which event a request began to change the free lists (it is reported at its end); and which
+// Four things are found out as records enter the window: which frees belong to a freed list and take effect only at
+// their "batched" event; at which event a request began to change the free lists (it is reported at its end); when a
+// free, a drain or a bulk request got the zone lock that it had to wait for (probes stand before the lock); and which
 // block direct compaction captures. Memory is bounded by the window, not by the trace.
 #pragma once
 
@@ -18,15 +19,18 @@ namespace mmbox::lab {
 struct Slot {
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
   TraceRecord record;
-  std::string text;               ///< of a Marker
-  bool batched = false;           ///< MmPageFree: goes to its per-cpu list at its MmPageFreeBatched
-  std::uint64_t request = kNone;  ///< first internal event of a request: the sequence number of its MmPageAlloc
-  bool began_earlier = false;     ///< MmPageAlloc: its request was run at an earlier slot
-  bool slow = false;              ///< MmPageAlloc: the request had left the fast path
-  unsigned captured_order = 0;    ///< FreeOne with a captured block: the order of the request that gets it
-  bool captured = false;          ///< MmPageAlloc: the block was captured by direct compaction
-  bool straight = false;          ///< MmPageFree of a per-cpu order: went past the per-cpu list
-  bool reclaim_ends = false;      ///< the last sign of life of a kswapd run
+  std::string text;                   ///< of a Marker
+  bool batched = false;               ///< MmPageFree: goes to its per-cpu list at its MmPageFreeBatched
+  std::uint64_t request = kNone;      ///< first internal event of a request: the sequence number of its MmPageAlloc
+  std::uint64_t cause = kNone;        ///< first effect of an earlier free, drain or bulk request: that one's number
+  bool takes_effect_later = false;    ///< a free, drain or bulk request that waits for its first effect
+  bool began_earlier = false;         ///< MmPageAlloc: its request was run at an earlier slot
+  bool slow = false;                  ///< MmPageAlloc: the request had left the fast path
+  bool captured_for_request = false;  ///< FreeOne: direct compaction captured a block here, and a request got it
+  unsigned captured_order = 0;        ///< FreeOne with a captured block: the order of the request that gets it
+  bool captured = false;              ///< MmPageAlloc: the block was captured by direct compaction
+  bool straight = false;              ///< MmPageFree of a per-cpu order: went past the per-cpu list
+  bool reclaim_ends = false;          ///< the last sign of life of a kswapd run
 };
 
 class TraceWindow {
@@ -51,6 +55,8 @@ class TraceWindow {
   struct Cpu {
     std::uint64_t request_begin = Slot::kNone;  // first internal event since the last event that ends something
     bool slow = false;
+    std::uint64_t cause = Slot::kNone;  // a free, drain or bulk request without an effect so far
+    bool in_bulk = false;
     std::uint64_t last_free = Slot::kNone;  // an MmPageFree that nothing has followed yet
   };
   Expected<bool> fill();
