@@ -253,6 +253,10 @@ Error error_at(std::string_view file, const Place& place, std::string_view messa
       .file = std::string{file}, .line = place.line, .message = std::move(text), .remedy = std::string{remedy}};
 }
 
+Error refuse_words(std::string_view part, std::string_view message, std::string_view remedy) {
+  return error_at("", Place{.key = "machine " + in_quotes(part)}, message, remedy);
+}
+
 std::vector<ZoneType> default_zone_types() {
   return {ZoneType::Dma, ZoneType::Dma32, ZoneType::Normal, ZoneType::Movable, ZoneType::Device};
 }
