@@ -8,6 +8,7 @@
 #include <span>
 
 #include "mmbox/core/base/generation.h"
+#include "mmbox/core/base/migratetype.h"
 #include "mmbox/core/base/units.h"
 #include "mmbox/core/topology/layout.h"
 #include "mmbox/core/topology/tunables.h"

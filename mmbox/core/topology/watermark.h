@@ -71,14 +71,20 @@ inline constexpr std::uint64_t kThpMinPages = 512ULL * 1024 * 1024 / kPageSize;
 /// The vm.min_free_kbytes that khugepaged wants: two pageblocks for each populated zone up to Normal, and one for each
 /// pair of per-cpu types, but no more than 5 % of what lies above the high marks now in force.
 ///
+/// `populated`: populated zones up to Normal; `lowmem_pages`: free_zone_pages(…, Normal).
 /// Unit: kB. It replaces a smaller min_free_kbytes; the caller recomputes the watermarks in any case.
 /// Source: set_recommended_min_free_kbytes(), mm/khugepaged.c.
+[[nodiscard]] constexpr std::uint64_t khugepaged_min_free_kbytes(std::uint64_t populated, std::uint64_t lowmem_pages) {
+  const std::uint64_t recommended = kPageblockPages * populated * (2 + 3 * 3);
+  return lesser(recommended, lowmem_pages / 20) * (kPageSize / 1024);
+}
+
+/// The same, counted over `zones`.
 [[nodiscard]] constexpr std::uint64_t khugepaged_min_free_kbytes(std::span<const ZoneSize> zones) {
   std::uint64_t populated = 0;
   for (const ZoneSize& zone : zones)
     populated += zone.type <= ZoneType::Normal && zone.present_pages != 0 ? 1 : 0;
-  const std::uint64_t recommended = kPageblockPages * populated * (2 + 3 * 3);
-  return lesser(recommended, free_zone_pages(zones, ZoneType::Normal) / 20) * (kPageSize / 1024);
+  return khugepaged_min_free_kbytes(populated, free_zone_pages(zones, ZoneType::Normal));
 }
 
 /// The marks of a zone, without boost.
