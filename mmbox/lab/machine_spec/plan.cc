@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "mmbox/core/topology/boot_blocks.h"
 #include "mmbox/lab/machine_spec/words.h"
 
 namespace mmbox::lab {
