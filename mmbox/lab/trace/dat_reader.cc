@@ -3,6 +3,7 @@
 // does.
 #include "mmbox/lab/trace/dat_reader.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "mmbox/lab/trace/dat_file.h"
 #include "mmbox/lab/trace/schema.h"
 #include "mmbox/lab/trace/trace_dat_c.h"
 
@@ -83,42 +85,52 @@ constexpr std::array<DecodeFunction, kEventKinds> make_decoders(std::index_seque
 }
 constexpr auto kDecoders = make_decoders(std::make_index_sequence<kEventKinds>{});
 
+/// The events of one cpu; `event` is the next one.
+struct Stream {
+  Stream(DatPages from, std::uint16_t of_cpu) : pages(std::move(from)), cpu(of_cpu) {}
+  DatPages pages;
+  RingPage page;
+  RingEvent event;
+  std::uint64_t lost = 0;  // events lost before `event`
+  std::uint16_t cpu;
+};
+
 class DatReader final : public TraceReader {
  public:
-  DatReader(std::string file, std::uint64_t stored_size, std::unique_ptr<mmbox_dat, CloseDat> dat)
-      : file_(std::move(file)), stored_size_(stored_size), dat_(std::move(dat)) {
+  DatReader(std::string file, FileHandle handle, DatLayout layout, std::unique_ptr<mmbox_dat, CloseDat> dat)
+      : file_(std::move(file)), handle_(std::move(handle)), layout_(std::move(layout)), dat_(std::move(dat)) {
     info_.format = "trace.dat";
+    info_.release = layout_.release;
+    info_.counts_time = layout_.clock == "counter";
+    info_.cpus = static_cast<std::uint32_t>(layout_.cpus.size());
   }
 
   Expected<void> start(const TraceOptions& options);
   Expected<bool> next(TraceRecord& record) override;
-  [[nodiscard]] Progress progress() const override { return {.done = done_, .total = stored_size_}; }
+  [[nodiscard]] Progress progress() const override;
   [[nodiscard]] const TraceInfo& info() const override { return info_; }
 
  private:
-  struct Stream {
-    mmbox_dat_record record{};
-    int cpu = 0;
-  };
-
   [[nodiscard]] Error error(std::uint64_t offset, std::string message) const {
     return Error{.file = file_,
                  .offset = offset,
                  .message = std::move(message),
                  .remedy = "check the file with 'trace-cmd report', or record it again"};
   }
+  // Reads the next event of a stream. False at its end.
+  Expected<bool> advance(Stream& stream);
   Expected<void> bind(int position);
   template <std::size_t kind>
   Expected<void> bind_fields(Binding& binding, int position);
   const GfpLayout* told_layout() const;
   const Comm& comm(std::int32_t pid);
-  static bool later(const Stream& a, const Stream& b) {
-    return std::pair{a.record.timestamp, a.cpu} > std::pair{b.record.timestamp, b.cpu};
+  static bool later(const Stream* a, const Stream* b) {
+    return std::pair{a->event.timestamp, a->cpu} > std::pair{b->event.timestamp, b->cpu};
   }
 
   std::string file_;
-  std::uint64_t stored_size_;
-  std::uint64_t done_ = 0;
+  FileHandle handle_;
+  DatLayout layout_;
   std::unique_ptr<mmbox_dat, CloseDat> dat_;
   FieldContext context_{};
   TraceInfo info_{};
@@ -126,9 +138,10 @@ class DatReader final : public TraceReader {
   FieldSlot pid_slot_;
   std::vector<Binding> bindings_;
   std::vector<std::uint16_t> binding_of_id_;  // 0: none, else index + 1
-  std::vector<Stream> heap_;                  // the next record of each cpu, earliest first
-  bool advance_ = false;                      // the first stream's record was handed out
-  bool lost_told_ = false;
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<Stream*> heap_;  // those that are not at their end, the one with the earliest event first
+  bool handed_out_ = false;    // the first stream's event was
+  std::size_t word_size_ = 8;
   struct CachedComm {
     std::int32_t pid = -1;
     Comm comm;
@@ -203,25 +216,27 @@ Expected<void> DatReader::bind(int position) {
 }
 
 Expected<void> DatReader::start(const TraceOptions& options) {
-  if (mmbox_dat_is_big_endian(dat_.get()))
-    return Error{.file = file_,
-                 .message = "the trace is from a big-endian machine, which is not read",
-                 .remedy = "give the text that 'trace-cmd report' prints"};
   for (int position = 0; mmbox_dat_event_name(dat_.get(), position) != nullptr; ++position)
     if (auto bound = bind(position); !bound)
       return bound;
   if (type_slot_.size == 0 || pid_slot_.size == 0)
     return error(0, "the trace describes no events");
-  const int cpus = mmbox_dat_cpus(dat_.get());
-  info_.cpus = static_cast<std::uint32_t>(cpus);
+  word_size_ = static_cast<std::size_t>(mmbox_dat_long_size(dat_.get()));
+  if ((word_size_ != 4 && word_size_ != 8) || mmbox_dat_is_old_format(dat_.get()))
+    return error(0, "the ring buffer is of a kind that is not read");
   context_ = {.gfp = options.gfp, .migratetypes = options.migratetypes, .vmemmap_base = options.vmemmap_base};
   if (context_.gfp == nullptr)
     context_.gfp = told_layout();
   info_.gfp = context_.gfp;
-  for (int cpu = 0; cpu < cpus; ++cpu) {
-    Stream stream{.cpu = cpu};
-    if (mmbox_dat_read(dat_.get(), cpu, &stream.record))
-      heap_.push_back(stream);
+  for (const DatCpu& cpu : layout_.cpus) {
+    auto stream =
+        std::make_unique<Stream>(DatPages{handle_.get(), file_, layout_, cpu}, static_cast<std::uint16_t>(cpu.cpu));
+    auto more = advance(*stream);
+    if (!more)
+      return std::move(more).error();
+    if (*more)
+      heap_.push_back(stream.get());
+    streams_.push_back(std::move(stream));
   }
   std::make_heap(heap_.begin(), heap_.end(), later);
   return {};
@@ -264,53 +279,78 @@ const Comm& DatReader::comm(std::int32_t pid) {
   return cached.comm;
 }
 
+Expected<bool> DatReader::advance(Stream& stream) {
+  for (;;) {
+    switch (stream.page.next(stream.event)) {
+      case RingPage::Step::Event: return true;
+      case RingPage::Step::Damaged: return error(stream.pages.position(), "a page of events is damaged");
+      case RingPage::Step::End: break;
+    }
+    std::span<const std::byte> page;
+    auto more = stream.pages.next(page);
+    if (!more || !*more)
+      return more;
+    if (!stream.page.load(page, word_size_))
+      return error(stream.pages.position(), "a page of events is damaged");
+    // A page may be lost and the next one empty.
+    if (stream.page.lost() != 0)
+      stream.lost = stream.page.lost();
+  }
+}
+
+Progress DatReader::progress() const {
+  Progress progress;
+  for (const auto& stream : streams_)
+    progress.done += stream->pages.done();
+  for (const DatCpu& cpu : layout_.cpus)
+    progress.total += cpu.size;
+  return progress;
+}
+
 Expected<bool> DatReader::next(TraceRecord& record) {
-  if (std::exchange(advance_, false)) {
-    Stream& first = heap_.front();
-    if (mmbox_dat_read(dat_.get(), first.cpu, &first.record)) {
-      // Most often the same cpu goes on: sift down only if another one is earlier.
-      if (heap_.size() > 1) {
-        std::pop_heap(heap_.begin(), heap_.end(), later);
-        std::push_heap(heap_.begin(), heap_.end(), later);
-      }
-    } else {
+  if (std::exchange(handed_out_, false)) {
+    auto more = advance(*heap_.front());
+    if (!more)
+      return more;
+    if (!*more) {
       std::pop_heap(heap_.begin(), heap_.end(), later);
       heap_.pop_back();
+    } else if (heap_.size() > 1) {
+      // The first one's event has changed: take it out and put it where it belongs.
+      std::pop_heap(heap_.begin(), heap_.end(), later);
+      std::push_heap(heap_.begin(), heap_.end(), later);
     }
   }
   if (heap_.empty())
     return false;
-  const Stream& stream = heap_.front();
-  const mmbox_dat_record& raw = stream.record;
-  const auto* data = static_cast<const std::byte*>(raw.data);
-  record.timestamp = raw.timestamp;
-  record.cpu = CpuId{static_cast<std::size_t>(stream.cpu)};
-  if (raw.missed_events != 0 && !lost_told_) {
-    lost_told_ = true;
+  Stream& stream = *heap_.front();
+  record.timestamp = stream.event.timestamp;
+  record.cpu = CpuId{stream.cpu};
+  if (stream.lost != 0) {
     record.pid = 0;
     record.comm = {};
-    record.event = Lost{raw.missed_events > 0 ? static_cast<std::uint64_t>(raw.missed_events) : Lost::kUnknownCount};
+    record.event = Lost{std::exchange(stream.lost, 0)};
     return true;
   }
-  lost_told_ = false;
-  advance_ = true;
-  done_ = raw.file_offset;
-  if (raw.size < std::max(type_slot_.offset + 2U, pid_slot_.offset + 4U))
-    return error(raw.file_offset, "an event record is too short");
-  const auto id = static_cast<std::size_t>(load(data, type_slot_));
-  record.pid = static_cast<std::int32_t>(load(data, pid_slot_));
+  handed_out_ = true;
+  const std::span<const std::byte> data = stream.event.data;
+  const auto offset = [&stream] { return stream.pages.position(); };
+  if (data.size() < std::max(type_slot_.offset + 2U, pid_slot_.offset + 4U))
+    return error(offset(), "an event record is too short");
+  const auto id = static_cast<std::size_t>(load(data.data(), type_slot_));
+  record.pid = static_cast<std::int32_t>(load(data.data(), pid_slot_));
   record.comm = comm(record.pid);
   if (id >= binding_of_id_.size() || binding_of_id_[id] == 0)
-    return error(raw.file_offset, fmt::format("event number {} is not described in the file", id));
+    return error(offset(), fmt::format("event number {} is not described in the file", id));
   const Binding& binding = bindings_[binding_of_id_[id] - 1U];
   if (binding.kind == kEventKinds) {
     record.event = Unknown{binding.name};
     return true;
   }
-  if (raw.size < binding.size_min)
-    return error(raw.file_offset, fmt::format("a record of event {} is too short", binding.name));
+  if (data.size() < binding.size_min)
+    return error(offset(), fmt::format("a record of event {} is too short", binding.name));
   if (binding.kind == kKindOf<Marker>) {
-    const std::string_view bytes{static_cast<const char*>(raw.data), raw.size};
+    const std::string_view bytes{reinterpret_cast<const char*>(data.data()), data.size()};
     std::string_view text = bytes.substr(std::min<std::size_t>(binding.text_offset, bytes.size()));
     text = text.substr(0, text.find('\0'));
     while (text.ends_with('\n'))
@@ -318,9 +358,9 @@ Expected<bool> DatReader::next(TraceRecord& record) {
     record.event = Marker{text};
     return true;
   }
-  const int bad = kDecoders[binding.kind](binding, data, context_, record.event);
+  const int bad = kDecoders[binding.kind](binding, data.data(), context_, record.event);
   if (bad >= 0)
-    return error(raw.file_offset, fmt::format("event {} has a value out of range", binding.name));
+    return error(offset(), fmt::format("event {} has a value out of range", binding.name));
   return true;
 }
 
@@ -330,12 +370,16 @@ Expected<std::unique_ptr<TraceReader>> open_dat(ByteSource source, const TraceOp
   auto file = source.seekable();
   if (!file)
     return std::move(file).error();
-  std::unique_ptr<mmbox_dat, CloseDat> dat{mmbox_dat_open(file->release())};
+  auto layout = read_dat_layout(file->get(), source.name());
+  if (!layout)
+    return std::move(layout).error();
+  FileHandle for_library{::fcntl(file->get(), F_DUPFD_CLOEXEC, 3)};
+  std::unique_ptr<mmbox_dat, CloseDat> dat{for_library.get() < 0 ? nullptr : mmbox_dat_open(for_library.release())};
   if (!dat)
     return Error{.file = source.name(),
-                 .message = "is not a whole trace.dat file",
+                 .message = "libtracecmd cannot read the description of the events",
                  .remedy = "check the file with 'trace-cmd report', or record it again"};
-  auto reader = std::make_unique<DatReader>(source.name(), 0, std::move(dat));
+  auto reader = std::make_unique<DatReader>(source.name(), std::move(*file), std::move(*layout), std::move(dat));
   if (auto started = reader->start(options); !started)
     return std::move(started).error();
   return std::unique_ptr<TraceReader>{std::move(reader)};

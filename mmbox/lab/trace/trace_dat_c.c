@@ -10,8 +10,6 @@ struct mmbox_dat {
   struct tracecmd_input* input;
   struct tep_handle* tep;
   struct tep_event** events; /* owned by tep */
-  int cpus;
-  struct tep_record** held; /* the last record of each cpu */
 };
 
 struct mmbox_dat* mmbox_dat_open(int fd) {
@@ -29,10 +27,8 @@ struct mmbox_dat* mmbox_dat_open(int fd) {
     return NULL;
   }
   dat->tep = tracecmd_get_tep(dat->input);
-  dat->cpus = dat->tep != NULL ? tep_get_cpus(dat->tep) : 0;
   dat->events = dat->tep != NULL ? tep_list_events(dat->tep, TEP_EVENT_SORT_ID) : NULL;
-  dat->held = dat->cpus > 0 ? calloc((size_t)dat->cpus, sizeof(struct tep_record*)) : NULL;
-  if (dat->events == NULL || dat->held == NULL) {
+  if (dat->events == NULL) {
     mmbox_dat_close(dat);
     return NULL;
   }
@@ -42,35 +38,16 @@ struct mmbox_dat* mmbox_dat_open(int fd) {
 void mmbox_dat_close(struct mmbox_dat* dat) {
   if (dat == NULL)
     return;
-  for (int cpu = 0; dat->held != NULL && cpu < dat->cpus; ++cpu)
-    if (dat->held[cpu] != NULL)
-      tracecmd_free_record(dat->held[cpu]);
-  free(dat->held);
   tracecmd_close(dat->input);
   free(dat);
 }
 
-int mmbox_dat_cpus(const struct mmbox_dat* dat) {
-  return dat->cpus;
+int mmbox_dat_long_size(const struct mmbox_dat* dat) {
+  return tep_get_header_page_size(dat->tep);
 }
 
-bool mmbox_dat_is_big_endian(const struct mmbox_dat* dat) {
-  return tep_is_file_bigendian(dat->tep);
-}
-
-bool mmbox_dat_read(struct mmbox_dat* dat, int cpu, struct mmbox_dat_record* record) {
-  if (dat->held[cpu] != NULL)
-    tracecmd_free_record(dat->held[cpu]);
-  struct tep_record* read = tracecmd_read_data(dat->input, cpu);
-  dat->held[cpu] = read;
-  if (read == NULL)
-    return false;
-  record->timestamp = read->ts;
-  record->file_offset = read->offset;
-  record->data = read->data;
-  record->size = read->size > 0 ? (uint32_t)read->size : 0;
-  record->missed_events = read->missed_events;
-  return true;
+bool mmbox_dat_is_old_format(const struct mmbox_dat* dat) {
+  return tep_is_old_format(dat->tep);
 }
 
 const char* mmbox_dat_event_name(const struct mmbox_dat* dat, int position) {

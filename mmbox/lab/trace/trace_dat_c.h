@@ -12,30 +12,21 @@ extern "C" {
 
 struct mmbox_dat;
 
-/* One recorded event; `data` begins with the common fields and lives until the next read of the same cpu. */
-struct mmbox_dat_record {
-  uint64_t timestamp;
-  uint64_t file_offset; /* of the record, counted in uncompressed bytes */
-  const void* data;
-  uint32_t size;
-  int64_t missed_events; /* lost before this one: 0 none, < 0 some */
-};
-
 struct mmbox_dat_field {
   uint32_t offset;
   uint32_t size;
   bool is_signed;
 };
 
-/* Opens a trace.dat; takes the descriptor over, also when it fails. NULL if the libraries refuse the file. */
+/* Reads the description of a trace.dat: its events and the names of its tasks. Takes the descriptor over, also when it
+ * fails. NULL if the libraries refuse the file. */
 struct mmbox_dat* mmbox_dat_open(int fd);
 void mmbox_dat_close(struct mmbox_dat* dat);
 
-int mmbox_dat_cpus(const struct mmbox_dat* dat);
-bool mmbox_dat_is_big_endian(const struct mmbox_dat* dat);
-
-/* Reads the next record of a cpu. False at the end. */
-bool mmbox_dat_read(struct mmbox_dat* dat, int cpu, struct mmbox_dat_record* record);
+/* Bytes of a long in the traced kernel. */
+int mmbox_dat_long_size(const struct mmbox_dat* dat);
+/* True for a ring buffer of before 2.6.30. */
+bool mmbox_dat_is_old_format(const struct mmbox_dat* dat);
 
 /* Events by position, until name is NULL. */
 const char* mmbox_dat_event_name(const struct mmbox_dat* dat, int position);
