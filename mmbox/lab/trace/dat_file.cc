@@ -142,9 +142,8 @@ void walk_event_formats(Cursor& in) {
     walk_ftrace_formats(in);
   }
 }
-template <class Size>
 void walk_text(Cursor& in) {
-  in.skip(in.number<Size>());
+  in.skip(in.number<std::uint32_t>());
 }
 
 std::string release_of(std::string_view uname) {
@@ -207,9 +206,9 @@ class Walker {
     walk_header_info(in);
     walk_ftrace_formats(in);
     walk_event_formats(in);
-    walk_text<std::uint32_t>(in);  // kallsyms
-    walk_text<std::uint32_t>(in);  // printk formats
-    walk_text<std::uint64_t>(in);  // names of tasks
+    walk_text(in);  // kallsyms
+    walk_text(in);  // printk formats
+    layout_.tasks = in.bytes(in.number<std::uint64_t>());
     const auto cpus = in.number<std::uint32_t>();
     std::string part = in.bytes(10);
     if (part == std::string_view{"options  \0", 10}) {
@@ -347,8 +346,8 @@ class Walker {
       case kSectionFtraceFormats: walk_section = &walk_ftrace_formats; break;
       case kSectionEventFormats: walk_section = &walk_event_formats; break;
       case kSectionKallsyms:
-      case kSectionPrintk: walk_section = &walk_text<std::uint32_t>; break;
-      case kSectionCmdlines: walk_section = &walk_text<std::uint64_t>; break;
+      case kSectionPrintk: walk_section = &walk_text; break;
+      case kSectionCmdlines: break;
       default: return {};
     }
     if (layout_.version == 6)
@@ -358,7 +357,10 @@ class Walker {
     if (!section)
       return std::move(section).error();
     Cursor in{*section};
-    walk_section(in);
+    if (walk_section != nullptr)
+      walk_section(in);
+    else
+      layout_.tasks = in.bytes(in.number<std::uint64_t>());
     return in.failed() ? error(offset, "a section is shorter than it says") : Expected<void>{};
   }
 

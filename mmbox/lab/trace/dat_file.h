@@ -28,6 +28,7 @@ struct DatLayout {
   bool compressed = false;  ///< pages lie in zstd chunks
   std::string clock;        ///< "local", "counter", …; empty if not told
   std::string release;      ///< of the kernel; empty if not told
+  std::string tasks;        ///< lines of "PID NAME"
   std::vector<DatCpu> cpus;
 };
 

@@ -3,25 +3,25 @@
 // does.
 #include "mmbox/lab/trace/dat_reader.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "mmbox/lab/trace/dat_describe.h"
 #include "mmbox/lab/trace/dat_file.h"
 #include "mmbox/lab/trace/schema.h"
-#include "mmbox/lab/trace/trace_dat_c.h"
 
 namespace mmbox::lab {
 namespace {
 
-struct CloseDat {
-  void operator()(mmbox_dat* dat) const { mmbox_dat_close(dat); }
-};
+// Bytes of the largest record whose fields are looked at.
+constexpr std::uint32_t kRecordMax = 4096;
 
 /// Where a field stands in an event's record.
 struct FieldSlot {
@@ -34,7 +34,6 @@ struct FieldSlot {
 /// How one event id is decoded.
 struct Binding {
   std::size_t kind = kEventKinds;
-  std::uint16_t id = 0;
   std::string name;            // as in the trace
   std::uint32_t size_min = 0;  // bytes that hold all fields
   std::uint32_t missing = 0;   // bit i: field i does not exist
@@ -97,15 +96,15 @@ struct Stream {
 
 class DatReader final : public TraceReader {
  public:
-  DatReader(std::string file, FileHandle handle, DatLayout layout, std::unique_ptr<mmbox_dat, CloseDat> dat)
-      : file_(std::move(file)), handle_(std::move(handle)), layout_(std::move(layout)), dat_(std::move(dat)) {
+  DatReader(std::string file, FileHandle handle, DatLayout layout)
+      : file_(std::move(file)), handle_(std::move(handle)), layout_(std::move(layout)) {
     info_.format = "trace.dat";
     info_.release = layout_.release;
     info_.counts_time = layout_.clock == "counter";
     info_.cpus = static_cast<std::uint32_t>(layout_.cpus.size());
   }
 
-  Expected<void> start(const TraceOptions& options);
+  Expected<void> start(const DatDescription& description, const TraceOptions& options);
   Expected<bool> next(TraceRecord& record) override;
   [[nodiscard]] Progress progress() const override;
   [[nodiscard]] const TraceInfo& info() const override { return info_; }
@@ -119,11 +118,11 @@ class DatReader final : public TraceReader {
   }
   // Reads the next event of a stream. False at its end.
   Expected<bool> advance(Stream& stream);
-  Expected<void> bind(int position);
+  Expected<void> bind(const DatEvent& event);
   template <std::size_t kind>
-  Expected<void> bind_fields(Binding& binding, int position);
-  const GfpLayout* told_layout() const;
-  const Comm& comm(std::int32_t pid);
+  Expected<void> bind_fields(Binding& binding, const DatEvent& event);
+  void read_tasks();
+  const Comm& comm(std::int32_t pid) const;
   static bool later(const Stream* a, const Stream* b) {
     return std::pair{a->event.timestamp, a->cpu} > std::pair{b->event.timestamp, b->cpu};
   }
@@ -131,26 +130,33 @@ class DatReader final : public TraceReader {
   std::string file_;
   FileHandle handle_;
   DatLayout layout_;
-  std::unique_ptr<mmbox_dat, CloseDat> dat_;
   FieldContext context_{};
   TraceInfo info_{};
   FieldSlot type_slot_;
   FieldSlot pid_slot_;
   std::vector<Binding> bindings_;
-  std::vector<std::uint16_t> binding_of_id_;  // 0: none, else index + 1
+  std::vector<std::uint32_t> binding_of_id_;  // 0: none, else index + 1
   std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<Stream*> heap_;  // those that are not at their end, the one with the earliest event first
   bool handed_out_ = false;    // the first stream's event was
   std::size_t word_size_ = 8;
-  struct CachedComm {
-    std::int32_t pid = -1;
-    Comm comm;
-  };
-  std::array<CachedComm, 256> comms_;
+  std::unordered_map<std::int32_t, Comm> comms_;
 };
 
+const DatField* find_field(const DatEvent& event, std::string_view name) {
+  const auto found =
+      std::find_if(event.fields.begin(), event.fields.end(), [name](const DatField& f) { return f.name == name; });
+  return found != event.fields.end() ? &*found : nullptr;
+}
+
+FieldSlot slot_of(const DatField& field) {
+  return {.offset = static_cast<std::uint16_t>(field.offset),
+          .size = static_cast<std::uint8_t>(field.size),
+          .is_signed = field.is_signed};
+}
+
 template <std::size_t kind>
-Expected<void> DatReader::bind_fields(Binding& binding, int position) {
+Expected<void> DatReader::bind_fields(Binding& binding, const DatEvent& event) {
   using E = EventOf<kind>;
   Expected<void> result;
   for_each_field<E>([&](std::size_t i, const auto& f) {
@@ -158,19 +164,17 @@ Expected<void> DatReader::bind_fields(Binding& binding, int position) {
       const bool is_page = name.starts_with('*');
       if (is_page)
         name.remove_prefix(1);
-      mmbox_dat_field found{};
-      if (name.empty() || !mmbox_dat_event_field(dat_.get(), position, std::string{name}.c_str(), &found))
+      const DatField* const found = name.empty() ? nullptr : find_field(event, name);
+      if (found == nullptr)
         continue;
-      const bool is_number = found.size == 1 || found.size == 2 || found.size == 4 || found.size == 8;
-      if (!is_number || found.offset > 0x1000) {
+      if ((found->size != 1 && found->size != 2 && found->size != 4 && found->size != 8) ||
+          found->offset > kRecordMax) {
         result = error(0, fmt::format("field {} of event {} is no number", name, binding.name));
         return;
       }
-      binding.slots[i] = {.offset = static_cast<std::uint16_t>(found.offset),
-                          .size = static_cast<std::uint8_t>(found.size),
-                          .is_signed = found.is_signed,
-                          .is_page = is_page};
-      binding.size_min = std::max(binding.size_min, found.offset + found.size);
+      binding.slots[i] = slot_of(*found);
+      binding.slots[i].is_page = is_page;
+      binding.size_min = std::max(binding.size_min, found->offset + found->size);
       return;
     }
     binding.missing |= 1U << i;
@@ -180,27 +184,22 @@ Expected<void> DatReader::bind_fields(Binding& binding, int position) {
   return result;
 }
 
-Expected<void> DatReader::bind(int position) {
-  const int id = mmbox_dat_event_id(dat_.get(), position);
-  if (id < 0 || id > 0xffff)
-    return {};
+Expected<void> DatReader::bind(const DatEvent& event) {
   Binding binding;
-  binding.id = static_cast<std::uint16_t>(id);
-  binding.name = mmbox_dat_event_name(dat_.get(), position);
-  binding.kind = find_event(binding.name);
-  mmbox_dat_field common{};
-  if (type_slot_.size == 0 && mmbox_dat_event_field(dat_.get(), position, "common_type", &common) && common.size == 2)
-    type_slot_ = {.offset = static_cast<std::uint16_t>(common.offset), .size = 2};
-  if (pid_slot_.size == 0 && mmbox_dat_event_field(dat_.get(), position, "common_pid", &common) && common.size == 4)
-    pid_slot_ = {.offset = static_cast<std::uint16_t>(common.offset), .size = 4, .is_signed = true};
+  binding.name = event.name;
+  binding.kind = find_event(event.name);
+  if (const DatField* type = find_field(event, "common_type"); type != nullptr && type->size == 2)
+    type_slot_ = slot_of(*type);
+  if (const DatField* pid = find_field(event, "common_pid"); pid != nullptr && pid->size == 4)
+    pid_slot_ = slot_of(*pid);
   Expected<void> bound;
   if (binding.kind == kKindOf<Marker>) {
-    if (mmbox_dat_event_field(dat_.get(), position, "buf", &common) && common.offset < 0x1000)
-      binding.text_offset = common.offset;
+    if (const DatField* text = find_field(event, "buf"); text != nullptr)
+      binding.text_offset = text->offset;
   } else if (binding.kind < kEventKinds) {
     bound = [&]<std::size_t... kind>(std::index_sequence<kind...>) {
       Expected<void> result;
-      ((binding.kind == kind ? (result = bind_fields<kind>(binding, position), 0) : 0), ...);
+      ((binding.kind == kind ? (result = bind_fields<kind>(binding, event), 0) : 0), ...);
       return result;
     }
     (std::make_index_sequence<kEventKinds>{});
@@ -208,26 +207,29 @@ Expected<void> DatReader::bind(int position) {
   if (!bound)
     return bound;
   bindings_.push_back(std::move(binding));
-  const auto index = static_cast<std::size_t>(id);
-  if (binding_of_id_.size() <= index)
-    binding_of_id_.resize(index + 1);
-  binding_of_id_[index] = static_cast<std::uint16_t>(bindings_.size());
+  if (binding_of_id_.size() <= event.id)
+    binding_of_id_.resize(event.id + 1U);
+  binding_of_id_[event.id] = static_cast<std::uint32_t>(bindings_.size());
   return {};
 }
 
-Expected<void> DatReader::start(const TraceOptions& options) {
-  for (int position = 0; mmbox_dat_event_name(dat_.get(), position) != nullptr; ++position)
-    if (auto bound = bind(position); !bound)
+Expected<void> DatReader::start(const DatDescription& description, const TraceOptions& options) {
+  for (const DatEvent& event : description.events)
+    if (auto bound = bind(event); !bound)
       return bound;
-  if (type_slot_.size == 0 || pid_slot_.size == 0)
-    return error(0, "the trace describes no events");
-  word_size_ = static_cast<std::size_t>(mmbox_dat_long_size(dat_.get()));
-  if ((word_size_ != 4 && word_size_ != 8) || mmbox_dat_is_old_format(dat_.get()))
-    return error(0, "the ring buffer is of a kind that is not read");
+  // All events have the same common fields; those of an event that mmbox knows are as good as any.
+  if (type_slot_.size == 0 || pid_slot_.size == 0 || type_slot_.offset > kRecordMax || pid_slot_.offset > kRecordMax)
+    return error(0, "the trace describes no event that mmbox knows");
+  word_size_ = description.long_size;
   context_ = {.gfp = options.gfp, .migratetypes = options.migratetypes, .vmemmap_base = options.vmemmap_base};
   if (context_.gfp == nullptr)
-    context_.gfp = told_layout();
+    context_.gfp = description.gfp;
+  if (context_.gfp == nullptr)
+    context_.gfp = gfp_layout_for_release(layout_.release);
+  if (context_.gfp == nullptr)
+    context_.gfp = &gfp_layout_default();
   info_.gfp = context_.gfp;
+  read_tasks();
   for (const DatCpu& cpu : layout_.cpus) {
     auto stream =
         std::make_unique<Stream>(DatPages{handle_.get(), file_, layout_, cpu}, static_cast<std::uint16_t>(cpu.cpu));
@@ -242,41 +244,25 @@ Expected<void> DatReader::start(const TraceOptions& options) {
   return {};
 }
 
-// The masks of the named composites and the order of the names stand in the event's print format. Rather than parse C,
-// let the library print made-up events and see which layout says the same.
-const GfpLayout* DatReader::told_layout() const {
-  const auto alloc = std::find_if(bindings_.begin(), bindings_.end(),
-                                  [](const Binding& binding) { return binding.kind == kKindOf<MmPageAlloc>; });
-  if (alloc == bindings_.end())
-    return &gfp_layout_default();
-  const FieldSlot& gfp = alloc->slots[2];
-  std::vector<std::byte> data(std::max<std::size_t>(alloc->size_min, type_slot_.offset + sizeof(std::uint16_t)));
-  if (gfp.size < sizeof(std::uint32_t))
-    return &gfp_layout_default();
-  const auto printed = [&](std::uint32_t mask) {
-    std::array<char, 512> text{};
-    std::memcpy(data.data() + type_slot_.offset, &alloc->id, sizeof alloc->id);
-    std::memcpy(data.data() + gfp.offset, &mask, sizeof mask);
-    mmbox_dat_print(dat_.get(), data.data(), static_cast<std::uint32_t>(data.size()), text.data(), text.size());
-    std::string line{text.data()};
-    return line.substr(line.rfind('=') + 1);
-  };
-  for (const GfpLayout& layout : gfp_layouts()) {
-    const auto agrees = [&](std::string_view names) {
-      const auto mask = layout.parse(names);
-      return mask.has_value() && printed(*mask) == layout.text(*mask);
-    };
-    if (agrees("GFP_KERNEL") && agrees("GFP_ATOMIC") && agrees("GFP_NOWAIT") && agrees("__GFP_COMP|__GFP_ZERO"))
-      return &layout;
+void DatReader::read_tasks() {
+  comms_[0] = Comm{"<idle>"};
+  std::string_view text = layout_.tasks;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    std::int32_t pid = 0;
+    const auto [end, problem] = std::from_chars(line.begin(), line.end(), pid);
+    if (problem == std::errc{} && end != line.end() && *end == ' ')
+      comms_[pid] = Comm{line.substr(static_cast<std::size_t>(end - line.begin()) + 1)};
   }
-  return &gfp_layout_default();
+  layout_.tasks.clear();
+  layout_.tasks.shrink_to_fit();
 }
 
-const Comm& DatReader::comm(std::int32_t pid) {
-  CachedComm& cached = comms_[static_cast<std::uint32_t>(pid) % comms_.size()];
-  if (cached.pid != pid)
-    cached = {.pid = pid, .comm = Comm{mmbox_dat_comm(dat_.get(), pid)}};
-  return cached.comm;
+const Comm& DatReader::comm(std::int32_t pid) const {
+  static constexpr Comm kUnknownTask{"<...>"};
+  const auto found = comms_.find(pid);
+  return found != comms_.end() ? found->second : kUnknownTask;
 }
 
 Expected<bool> DatReader::advance(Stream& stream) {
@@ -373,14 +359,11 @@ Expected<std::unique_ptr<TraceReader>> open_dat(ByteSource source, const TraceOp
   auto layout = read_dat_layout(file->get(), source.name());
   if (!layout)
     return std::move(layout).error();
-  FileHandle for_library{::fcntl(file->get(), F_DUPFD_CLOEXEC, 3)};
-  std::unique_ptr<mmbox_dat, CloseDat> dat{for_library.get() < 0 ? nullptr : mmbox_dat_open(for_library.release())};
-  if (!dat)
-    return Error{.file = source.name(),
-                 .message = "libtracecmd cannot read the description of the events",
-                 .remedy = "check the file with 'trace-cmd report', or record it again"};
-  auto reader = std::make_unique<DatReader>(source.name(), std::move(*file), std::move(*layout), std::move(dat));
-  if (auto started = reader->start(options); !started)
+  auto description = describe_dat(file->get(), source.name());
+  if (!description)
+    return std::move(description).error();
+  auto reader = std::make_unique<DatReader>(source.name(), std::move(*file), std::move(*layout));
+  if (auto started = reader->start(*description, options); !started)
     return std::move(started).error();
   return std::unique_ptr<TraceReader>{std::move(reader)};
 }
