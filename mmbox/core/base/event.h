@@ -126,7 +126,7 @@ enum class ZoneVerdict : std::uint8_t {
   ReclaimFull,       ///< node_reclaim() found nothing to take
   ReclaimNotEnough,  ///< node_reclaim() worked, the mark is still not met
   NoBlock,           ///< passed the checks, but no block could be taken
-  Taken,
+  Passed,            ///< all checks passed; a block is taken unless NoBlock follows
 };
 /// One zone was looked at for a request. Source: the loop of get_page_from_freelist().
 struct ZoneChecked {

@@ -3,31 +3,17 @@
 // The spans belong to the caller and are read only while the machine is being made.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "mmbox/core/base/generation.h"
+#include "mmbox/core/base/migratetype.h"
 #include "mmbox/core/base/units.h"
+#include "mmbox/core/topology/layout.h"
 #include "mmbox/core/topology/tunables.h"
 
 namespace mmbox {
-
-/// One zone of one node. Every node has an entry for every compiled-in zone type, empty ones with all zeros.
-struct ZoneConfig {
-  NodeId node;
-  ZoneIndex index;
-  ZoneType type;
-  Pfn start;
-  PageCount spanned;
-  PageCount present;
-};
-
-/// Memory as the firmware's map has it, without the holes, with the node that it belongs to.
-struct MemoryRange {
-  PfnRange range;
-  NodeId node;
-};
 
 struct MachineConfig {
   Generation generation = kLinux61;

@@ -1,0 +1,131 @@
+// A request made ready: decided once, read by every attempt.
+#pragma once
+
+#include <array>
+#include <span>
+
+#include "mmbox/core/alloc/machine_view.h"
+#include "mmbox/core/alloc/request.h"
+
+namespace mmbox {
+
+/// A request, prepared.
+struct AllocContext {
+  Gfp gfp;  ///< of the attempts of the fast path
+  Order order{0};
+  AllocFlags flags;
+  ZoneIndex highest;
+  Migratetype migratetype = Migratetype::Unmovable;
+  std::span<const ZoneRef> list;
+  std::size_t preferred = 0;  ///< position of the first eligible zone; list.size() if there is none
+  NodeMask nodes = NodeMask::all();
+  bool spread_dirty_pages = false;
+  CpuId cpu;
+  NodeId cpu_node;
+  const Task* task = nullptr;  ///< never nullptr once prepared
+
+  [[nodiscard]] bool has_preferred() const { return preferred < list.size(); }
+  [[nodiscard]] const ZoneRef& preferred_zone() const { return list[preferred]; }
+};
+
+/// True for zone masks that name no zone (two of DMA, DMA32 and HIGHMEM).
+[[nodiscard]] constexpr bool gfp_zone_is_valid(Gfp gfp) {
+  constexpr unsigned kBad = 0b1110'1000'1110'1000;  // 3, 5, 6, 7, B, D, E, F
+  return (kBad >> (gfp.raw() & 0xf) & 1U) == 0;
+}
+
+/// The highest zone that a mask may use, as an index into the compiled-in types.
+///
+/// Illegal combinations (3, 5, 6, 7, B, D, E, F) are treated as their strongest restriction. Types that are compiled
+/// out fall to Normal. Source: gfp_zone() and GFP_ZONE_TABLE, include/linux/gfp.h.
+[[nodiscard]] constexpr ZoneIndex gfp_zone(Gfp gfp, std::span<const ZoneType> types) {
+  ZoneType wanted = ZoneType::Normal;
+  if (gfp.has(gfp::kDma))
+    wanted = ZoneType::Dma;
+  else if (gfp.has(gfp::kDma32))
+    wanted = ZoneType::Dma32;
+  else if (gfp.has(gfp::kHighMem))
+    wanted = gfp.has(gfp::kMovable) ? ZoneType::Movable : ZoneType::HighMem;
+  std::size_t normal = 0;
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    if (types[i] == wanted)
+      return ZoneIndex{i};
+    if (types[i] == ZoneType::Normal)
+      normal = i;
+  }
+  return ZoneIndex{normal};
+}
+
+/// The gfp mask after the task's scopes. Source: current_gfp_context(), include/linux/sched/mm.h.
+[[nodiscard]] constexpr Gfp scoped_gfp(Gfp gfp, const Task& task) {
+  if (task.scope_noio)
+    gfp = gfp.without(gfp::kIo | gfp::kFs);
+  else if (task.scope_nofs)
+    gfp = gfp.without(gfp::kFs);
+  return task.scope_pin ? gfp.without(gfp::kMovable) : gfp;
+}
+
+inline constexpr Task kPlainTask{};
+
+/// Decides zone, type, list and flags of a request's first attempt.
+/// Source: prepare_alloc_pages() and alloc_flags_nofragment(), mm/page_alloc.c.
+[[nodiscard]] inline AllocContext prepare(const MachineView& machine, const Request& request) {
+  const Task& task = request.task == nullptr ? kPlainTask : *request.task;
+  const Gfp gfp = request.task == nullptr ? request.gfp : scoped_gfp(request.gfp, task);
+  AllocContext context;
+  context.task = &task;
+  context.cpu = request.cpu;
+  context.cpu_node = machine.cpu_nodes[request.cpu.raw()];
+  context.order = request.order;
+  context.highest = gfp_zone(gfp, machine.zone_types);
+  context.migratetype = machine.env.rules->mobility_disabled ? Migratetype::Unmovable : gfp_migratetype(gfp);
+  const NodeState& node = machine.nodes[request.node ? request.node->raw() : context.cpu_node.raw()];
+  context.list = machine.zonelist(gfp.has(gfp::kThisNode) ? node.no_fallback : node.fallback);
+  if (request.nodemask)
+    context.nodes = *request.nodemask;
+  context.gfp = gfp;
+  context.flags = alloc_flag::kWmarkLow;
+  if (task.cpusets_enabled) {
+    context.gfp = gfp | gfp::kHardwall;
+    if (!task.in_interrupt && !request.nodemask)
+      context.nodes = task.mems_allowed;
+    else
+      context.flags |= alloc_flag::kCpuset;
+  }
+  if (machine.env.rules->has_cma && context.migratetype == Migratetype::Movable)
+    context.flags |= alloc_flag::kCma;
+  context.spread_dirty_pages = gfp.has(gfp::kWrite);
+  context.preferred = next_zone(context.list, 0, context.highest, context.nodes);
+  return context;
+}
+
+/// The flags that only the first attempt of a single request has: NOFRAGMENT, and the right to wake kswapd.
+[[nodiscard]] inline AllocFlags first_attempt_flags(const MachineView& machine, const AllocContext& context) {
+  AllocFlags flags = AllocFlags{context.gfp.raw()} & alloc_flag::kKswapd;
+  if (!context.has_preferred())
+    return flags;
+  const ZoneRef& preferred = context.preferred_zone();
+  if (machine.zones[preferred.zone.raw()].type != ZoneType::Normal)
+    return flags;
+  const auto dma32 = machine.index_of(ZoneType::Dma32);
+  if (!dma32)
+    return flags;
+  // With several nodes it only makes sense if the node has a DMA32 zone below to be spared.
+  const ZoneState& below = machine.zones[preferred.node.raw() * machine.zone_types.size() + dma32->raw()];
+  if (machine.nodes.size() > 1 && !below.is_populated())
+    return flags;
+  return flags | alloc_flag::kNoFragment;
+}
+
+/// May this request use memory of `node`, by the cpuset of its task?
+/// Source: __cpuset_node_allowed(), kernel/cgroup/cpuset.c.
+[[nodiscard]] inline bool cpuset_node_allowed(const AllocContext& context, NodeId node, Gfp gfp) {
+  const Task& task = *context.task;
+  if (task.in_interrupt || task.mems_allowed.has(node) || task.oom_victim)
+    return true;
+  if (gfp.has(gfp::kHardwall))
+    return false;
+  return task.exiting || task.hardwall_mems_allowed.has(node);
+}
+
+}  // namespace mmbox

@@ -1,0 +1,180 @@
+// Giving blocks back: to the per-cpu lists, past them to the free lists, and the drains that empty the former.
+#pragma once
+
+#include <span>
+
+#include "mmbox/core/alloc/machine_view.h"
+
+namespace mmbox {
+
+/// Puts a block that has left its owner where free blocks go: on a per-cpu list, or past those into the free lists.
+/// The block has no state. Source: free_unref_page() and __free_pages_ok().
+template <SyncPolicy S>
+void release_block(const MachineView& machine, FrameIndex index, unsigned order, CpuId cpu) {
+  ZoneState& zone = machine.zone_of(index);
+  PcpState& pageset = machine.pageset(zone.id, cpu);
+  const Migratetype type = machine.env.map.pageblock(index).type;
+  // Isolated pages must not wait on a per-cpu list: somebody is collecting them.
+  if (machine.pcp_shape.allows(order) && type != Migratetype::Isolate) {
+    const TryGuard<S> lock{pageset.lock_word};
+    if (lock.held()) {
+      pageset.events.pgfree += std::uint64_t{1} << order;
+      machine.pcp<S>(zone, cpu).put(index, order, type);
+      return;
+    }
+  }
+  const Guard<S> lock{zone.lock_word};
+  // The type is read again under the lock: isolation may have changed it.
+  machine.buddy(zone, cpu).free_one_page(index, order, machine.env.map.pageblock(index).type);
+  pageset.events.pgfree += std::uint64_t{1} << order;
+}
+
+/// Takes a block back from its owner. Checks: it is an allocated block of this order.
+inline void surrender_block(const MachineView& machine, FrameIndex index, unsigned order) {
+  const FrameState state = machine.env.map.state(index);
+  if (!state.is_allocated_as(order)) [[unlikely]] {
+    const std::uint64_t pfn = machine.env.map.pfn(index).raw();
+    switch (state.kind()) {
+      case FrameState::Kind::Buddy:
+      case FrameState::Kind::Pcp:
+        MMBOX_CHECK(false, "double free: pfn is free already, as a block of order", pfn, state.order());
+      case FrameState::Kind::Allocated:
+        MMBOX_CHECK(false, "free with the wrong order: pfn was allocated with order", pfn, state.order());
+      case FrameState::Kind::None:
+        MMBOX_CHECK(false, "free of a foreign frame: pfn heads no allocated block; order given", pfn, order);
+    }
+  }
+  machine.env.map.set_state(index, order, FrameState{});
+}
+
+/// Frees one block: its last holder lets go. Events: MmPageFree. Source: __free_pages().
+template <SyncPolicy S>
+void free_pages(const MachineView& machine, FrameIndex index, unsigned order, CpuId cpu) {
+  surrender_block(machine, index, order);
+  machine.env.trace.emit(MmPageFree{machine.env.map.pfn(index), Order{order}});
+  release_block<S>(machine, index, order, cpu);
+}
+
+/// Frees a non-compound block whose first page somebody else still holds: that page stays allocated, as order 0; the
+/// rest goes back in pieces, the upper half first. Source: __free_pages(), "put_page_testzero() failed".
+template <SyncPolicy S>
+void free_pages_but_first(const MachineView& machine, FrameIndex index, unsigned order, CpuId cpu) {
+  surrender_block(machine, index, order);
+  machine.env.map.set_state(index, 0, FrameState::allocated(0, FrameState::Compound::No));
+  while (order-- > 0) {
+    const FrameIndex piece = index + (FrameIndex{1} << order);
+    machine.env.trace.emit(MmPageFree{machine.env.map.pfn(piece), Order{order}});
+    release_block<S>(machine, piece, order, cpu);
+  }
+}
+
+/// Frees a list of single pages. Pages of isolated pageblocks go back in a first pass, the others in a second, in
+/// order. Events: MmPageFree for each in the first pass, MmPageFreeBatched in the second. Source:
+/// free_unref_page_list().
+template <SyncPolicy S>
+void free_page_list(const MachineView& machine, std::span<const Pfn> pages, CpuId cpu) {
+  const MemMap& map = machine.env.map;
+  for (const Pfn pfn : pages) {
+    const FrameIndex index = map.index(pfn);
+    surrender_block(machine, index, 0);
+    machine.env.trace.emit(MmPageFree{pfn, Order{0}});
+    if (map.pageblock(index).type == Migratetype::Isolate)
+      release_block<S>(machine, index, 0, cpu);
+  }
+  for (const Pfn pfn : pages) {
+    const FrameIndex index = map.index(pfn);
+    // A page that went back in the first pass is free, alone or inside a larger block.
+    if (map.pageblock(index).type == Migratetype::Isolate)
+      continue;
+    machine.env.trace.emit(MmPageFreeBatched{pfn});
+    release_block<S>(machine, index, 0, cpu);
+  }
+}
+
+/// Splits an allocated block into single pages, each of which is freed alone. Source: split_page().
+inline void split_page(const MachineView& machine, FrameIndex index, unsigned order) {
+  const FrameState state = machine.env.map.state(index);
+  MMBOX_CHECK(state.is_allocated_as(order), "split: pfn is not an allocated block of order",
+              machine.env.map.pfn(index).raw(), order);
+  MMBOX_CHECK(!state.is_compound(), "split: pfn is a compound block of order", machine.env.map.pfn(index).raw(), order);
+  machine.env.map.set_state(index, order, FrameState{});
+  for (FrameIndex i = 0; i < FrameIndex{1} << order; ++i)
+    machine.env.map.set_state(index + i, 0, FrameState::allocated(0, FrameState::Compound::No));
+}
+
+/// Returns one CPU's pages of one zone to the free lists. Source: drain_pages_zone().
+template <SyncPolicy S>
+void drain_zone(const MachineView& machine, ZoneState& zone, CpuId cpu) {
+  PcpState& pageset = machine.pageset(zone.id, cpu);
+  const Guard<S> lock{pageset.lock_word};
+  machine.pcp<S>(zone, cpu).drain();
+}
+
+/// Returns one CPU's pages of all zones, in the order of the zones. Source: drain_local_pages().
+template <SyncPolicy S>
+void drain_cpu(const MachineView& machine, CpuId cpu) {
+  for (ZoneState& zone : machine.zones)
+    if (zone.is_populated())
+      drain_zone<S>(machine, zone, cpu);
+}
+
+/// Returns the pages of every CPU that has any, CPUs ascending. Source: drain_all_pages().
+template <SyncPolicy S>
+void drain_all(const MachineView& machine) {
+  for (std::size_t cpu = 0; cpu < machine.cpu_nodes.size(); ++cpu) {
+    bool has_pages = false;
+    for (const ZoneState& zone : machine.zones)
+      has_pages = has_pages || (zone.is_populated() && machine.pageset(zone.id, CpuId{cpu}).count > 0);
+    if (has_pages)
+      drain_cpu<S>(machine, CpuId{cpu});
+  }
+}
+
+/// Returns the pages that any CPU has of one zone, CPUs ascending. Source: drain_all_pages(zone).
+template <SyncPolicy S>
+void drain_all(const MachineView& machine, ZoneState& zone) {
+  for (std::size_t cpu = 0; cpu < machine.cpu_nodes.size(); ++cpu)
+    if (machine.pageset(zone.id, CpuId{cpu}).count > 0)
+      drain_zone<S>(machine, zone, CpuId{cpu});
+}
+
+/// Who folds a CPU's counters: the worker that runs once a second also ages remote pagesets, an idle CPU does not.
+enum class FoldBy : bool { IdleCpu, StatWorker };
+
+/// Adds a CPU's counter deltas to the zones, and trims pagesets of other nodes that have gone quiet.
+///
+/// `other_deltas`: by ZoneId, true where the host's own counters of that zone (LRU sizes, …) changed on this CPU; they
+///   keep a pageset alive as well. An empty span stands for none.
+/// Source: refresh_cpu_vm_stats(), mm/vmstat.c.
+template <SyncPolicy S>
+void fold_counters(const MachineView& machine, CpuId cpu, FoldBy by, std::span<const bool> other_deltas = {}) {
+  constexpr std::uint8_t kExpire = 3;
+  const bool numa = machine.nodes.size() > 1;
+  for (ZoneState& zone : machine.zones) {
+    if (!zone.is_populated())
+      continue;
+    PcpState& pageset = machine.pageset(zone.id, cpu);
+    bool changed = !other_deltas.empty() && other_deltas[zone.id.raw()];
+    for (std::size_t i = 0; i < kZoneStats; ++i) {
+      if (pageset.stat.delta[i] == 0)
+        continue;
+      publish(zone.stat[i], zone.stat[i] + pageset.stat.delta[i]);
+      pageset.stat.delta[i] = 0;
+      changed = true;
+    }
+    if (changed && numa)
+      pageset.expire = kExpire;
+    if (by != FoldBy::StatWorker || !numa || pageset.expire == 0 || pageset.count == 0)
+      continue;
+    if (zone.node == machine.cpu_nodes[cpu.raw()]) {
+      pageset.expire = 0;
+      continue;
+    }
+    if (--pageset.expire != 0)
+      continue;
+    const Guard<S> lock{pageset.lock_word};
+    machine.pcp<S>(zone, cpu).free_bulk(pageset.count < pageset.batch ? pageset.count : pageset.batch, 0);
+  }
+}
+
+}  // namespace mmbox

@@ -1,0 +1,74 @@
+// When a request wakes kswapd, and when the wake is refused. kswapd itself is the host's.
+#pragma once
+
+#include "mmbox/core/alloc/context.h"
+#include "mmbox/core/alloc/zone_check.h"
+
+namespace mmbox {
+
+/// True if some zone of the node up to `highest` has a block of `order` above its HIGH mark, or none is managed.
+/// Source: pgdat_balanced(), mm/vmscan.c.
+[[nodiscard]] inline bool node_balanced(const MachineView& machine, NodeId node, Order order, ZoneIndex highest) {
+  const std::size_t types = machine.zone_types.size();
+  bool any = false;
+  for (std::size_t i = 0; i <= highest.raw() && i < types; ++i) {
+    const ZoneState& zone = machine.zones[node.raw() * types + i];
+    if (zone.managed == 0)
+      continue;
+    any = true;
+    if (zone_watermark_ok_safe(machine, zone, order, zone.mark(static_cast<unsigned>(Watermark::High)), highest))
+      return true;
+  }
+  return !any;
+}
+
+/// Asks kswapd of the zone's node for blocks of `order`, and wakes it unless that would be in vain.
+///
+/// What was asked is remembered in any case. A refused wake turns to kcompactd if the request itself cannot reclaim.
+/// Source: wakeup_kswapd(), mm/vmscan.c.
+inline void wakeup_kswapd(const MachineView& machine, const AllocContext& context, const ZoneState& zone, Gfp gfp,
+                          Order order, ZoneIndex highest) {
+  if (zone.managed == 0)
+    return;
+  if (context.task->cpusets_enabled && !cpuset_node_allowed(context, zone.node, gfp))
+    return;
+  NodeState& node = machine.nodes[zone.node.raw()];
+  KswapdState& kswapd = node.kswapd;
+  if (kswapd.highest == KswapdState::kNoZone || kswapd.highest < highest.raw())
+    kswapd.highest = static_cast<std::uint8_t>(highest.raw());
+  if (kswapd.order < order.raw())
+    kswapd.order = static_cast<std::uint8_t>(order.raw());
+  if (kswapd.running)
+    return;
+  bool boosted = false;
+  const std::size_t types = machine.zone_types.size();
+  for (std::size_t i = 0; i <= highest.raw() && i < types; ++i)
+    boosted = boosted || machine.zones[node.id.raw() * types + i].watermark_boost != 0;
+  if (kswapd.failures >= kMaxReclaimRetries || (!boosted && node_balanced(machine, node.id, order, highest))) {
+    if (!gfp.has(gfp::kDirectReclaim) && machine.hosts.compactor != nullptr)
+      machine.hosts.compactor->wake_kcompactd(node.id, order, highest);
+    return;
+  }
+  kswapd.running = true;
+  machine.env.trace.emit(MmVmscanWakeupKswapd{node.id, highest, order, gfp});
+  if (machine.hosts.reclaimer != nullptr)
+    machine.hosts.reclaimer->wake_kswapd(node.id);
+}
+
+/// Wakes kswapd of every node that the request may use, once for each run of zones of one node.
+/// Source: wake_all_kswapds().
+inline void wake_all_kswapds(const MachineView& machine, const AllocContext& context, Gfp gfp) {
+  std::optional<NodeId> last;
+  for (std::size_t z = next_zone(context.list, 0, context.highest, context.nodes); z < context.list.size();
+       z = next_zone(context.list, z + 1, context.highest, context.nodes)) {
+    const ZoneState& zone = machine.zones[context.list[z].zone.raw()];
+    if (zone.managed == 0)
+      continue;
+    if (last && *last == zone.node)
+      continue;
+    wakeup_kswapd(machine, context, zone, gfp, context.order, context.highest);
+    last = zone.node;
+  }
+}
+
+}  // namespace mmbox

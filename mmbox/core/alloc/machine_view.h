@@ -1,0 +1,96 @@
+// The parts of a machine as the allocator sees them: zones, nodes, pagesets and lists, wherever they lie.
+//
+// Plain data and pointers; the machine that owns the bytes fills it in and hands it down.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "mmbox/core/alloc/hosts.h"
+#include "mmbox/core/buddy/buddy.h"
+#include "mmbox/core/pcp/pcp.h"
+#include "mmbox/core/topology/zonelist.h"
+
+namespace mmbox {
+
+/// Page counts of a node that the host keeps and the allocator's gates read. Unit: pages.
+struct NodePageStats {
+  std::int64_t inactive_file = 0;
+  std::int64_t active_file = 0;
+  std::int64_t file_mapped = 0;
+  std::int64_t file_dirty = 0;
+  std::int64_t writeback = 0;
+  std::int64_t slab_reclaimable = 0;
+};
+
+/// What is remembered for a node's kswapd until it runs.
+struct KswapdState {
+  static constexpr std::uint8_t kNoZone = 0xff;
+  std::uint8_t order = 0;
+  std::uint8_t highest = kNoZone;  ///< zone index; kNoZone while nothing is asked
+  bool running = false;            ///< woken and not asleep again
+  std::uint8_t failures = 0;       ///< fruitless runs in a row; hopeless from 16 on
+};
+inline constexpr unsigned kMaxReclaimRetries = 16;
+
+struct NodeState {
+  NodeId id;
+  std::uint16_t cpus = 0;
+  KswapdState kswapd;
+  bool reclaim_locked = false;  ///< somebody is in node reclaim
+  std::int64_t totalreserve_pages = 0;
+  std::int64_t min_unmapped_pages = 0;
+  std::int64_t min_slab_pages = 0;
+  NodePageStats pages;
+  /// Positions in the machine's zone references: the fallback list, then the list of __GFP_THISNODE.
+  struct List {
+    std::uint32_t begin = 0;
+    std::uint32_t count = 0;
+  };
+  List fallback;
+  List no_fallback;
+};
+
+/// A machine, taken apart. Spans live as long as the machine's bytes.
+struct MachineView {
+  BuddyEnv env;
+  const Tunables* tunables = nullptr;
+  std::span<ZoneState> zones;         ///< by ZoneId: [nodes][zone types]
+  std::span<NodeState> nodes;         ///< by NodeId
+  std::span<PcpState> pagesets;       ///< [zones][cpus]
+  std::span<const NodeId> cpu_nodes;  ///< by CpuId
+  std::span<const ZoneType> zone_types;
+  std::span<const ZoneRef> zone_refs;
+  std::span<const std::uint8_t> distances;  ///< [nodes][nodes]
+  PcpShape pcp_shape{};
+  Hosts hosts;
+
+  [[nodiscard]] PcpState& pageset(ZoneId zone, CpuId cpu) const {
+    return pagesets[zone.raw() * cpu_nodes.size() + cpu.raw()];
+  }
+  [[nodiscard]] Buddy buddy(ZoneState& zone, CpuId cpu) const { return {env, zone, pageset(zone.id, cpu).stat}; }
+  template <SyncPolicy S>
+  [[nodiscard]] Pcp<S> pcp(ZoneState& zone, CpuId cpu) const {
+    return {buddy(zone, cpu), pageset(zone.id, cpu), pcp_shape, cpu};
+  }
+  [[nodiscard]] std::span<const ZoneRef> zonelist(NodeState::List list) const {
+    return zone_refs.subspan(list.begin, list.count);
+  }
+  /// The index of a zone type; nullopt if it is compiled out.
+  [[nodiscard]] std::optional<ZoneIndex> index_of(ZoneType type) const {
+    for (std::size_t i = 0; i < zone_types.size(); ++i)
+      if (zone_types[i] == type)
+        return ZoneIndex{i};
+    return std::nullopt;
+  }
+  [[nodiscard]] unsigned distance(NodeId a, NodeId b) const { return distances[a.raw() * nodes.size() + b.raw()]; }
+  /// The zone that a frame belongs to. Checks: the frame is memory of some zone.
+  [[nodiscard]] ZoneState& zone_of(FrameIndex index) const {
+    const std::uint16_t zone = env.map.pageblock(index).zone;
+    MMBOX_CHECK(zone != kNoZone, "frame in a hole: pfn, frames of the map", env.map.pfn(index).raw(), env.map.frames());
+    return zones[zone];
+  }
+};
+
+}  // namespace mmbox

@@ -1,0 +1,52 @@
+// A request for pages as its caller makes it, and the reasons for which it may be refused.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "mmbox/core/base/gfp.h"
+#include "mmbox/core/base/result.h"
+#include "mmbox/core/base/units.h"
+#include "mmbox/core/topology/zonelist.h"
+
+namespace mmbox {
+
+/// The task that asks, as far as the allocator looks at it. The default is an ordinary task without scopes.
+struct Task {
+  bool in_interrupt = false;
+  bool serving_softirq = false;
+  bool realtime = false;
+  bool memalloc = false;  ///< PF_MEMALLOC: it is freeing memory itself
+  bool oom_victim = false;
+  bool exiting = false;
+  bool fatal_signal = false;
+  bool scope_noio = false;  ///< PF_MEMALLOC_NOIO
+  bool scope_nofs = false;
+  bool scope_pin = false;  ///< pages will be pinned: they must not be movable
+  bool workqueue = false;
+  bool cpusets_enabled = false;                      ///< more than the root cpuset exists
+  NodeMask mems_allowed = NodeMask::all();           ///< of its cpuset
+  NodeMask hardwall_mems_allowed = NodeMask::all();  ///< of the nearest ancestor that is a wall
+};
+
+/// One request. `order` > kMaxPageOrder is refused, not misuse.
+struct Request {
+  Gfp gfp;
+  Order order{0};
+  CpuId cpu;
+  std::optional<NodeId> node;        ///< preferred; nullopt: that of the CPU
+  std::optional<NodeMask> nodemask;  ///< nullopt: all nodes
+  const Task* task = nullptr;        ///< nullptr: a default Task
+};
+
+/// Why a request got nothing.
+enum class AllocFailure : std::uint8_t {
+  None,
+  OrderTooLarge,  ///< above kMaxPageOrder; no zone was looked at
+  NoZone,         ///< no zone of the list may serve this mask and nodemask
+  NoMemory,       ///< every eligible zone refused, in every attempt that the mask allows
+};
+
+using AllocResult = Result<Pfn, AllocFailure>;
+
+}  // namespace mmbox

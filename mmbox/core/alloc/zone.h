@@ -1,0 +1,140 @@
+// One zone's part of a request: take a block from the per-cpu lists, the free lists or the high-atomic reserve; and
+// what follows from taking it (reserve, boost, statistics).
+#pragma once
+
+#include "mmbox/core/alloc/context.h"
+#include "mmbox/core/alloc/kswapd.h"
+#include "mmbox/core/base/sync.h"
+
+namespace mmbox {
+
+/// True if a request with these flags takes from the high-atomic reserve first and sets pageblocks aside for it.
+[[nodiscard]] inline bool uses_highatomic(const Generation& generation, Order order, AllocFlags flags) {
+  switch (generation.atomic_rule) {
+    case AtomicRule::GfpAtomic: return order.raw() > 0 && flags.has(alloc_flag::kHarder);
+    case AtomicRule::NonBlock: return flags.has(alloc_flag::kHighAtomic);
+  }
+  return false;
+}
+
+/// Takes a block from the zone's free lists. Source: rmqueue_buddy().
+template <SyncPolicy S>
+[[nodiscard]] std::optional<FrameIndex> rmqueue_buddy(const MachineView& machine, const AllocContext& context,
+                                                      ZoneState& zone, AllocFlags flags) {
+  Buddy buddy = machine.buddy(zone, context.cpu);
+  const unsigned order = context.order.raw();
+  const Guard<S> lock{zone.lock_word};
+  std::optional<TakenBlock> taken;
+  if (uses_highatomic(machine.env.rules->generation, context.order, flags))
+    taken = buddy.rmqueue_smallest(order, Migratetype::HighAtomic);
+  if (!taken)
+    taken = buddy.rmqueue(order, context.migratetype, flags);
+  // A request that cannot wait would rather break into the reserve than fail.
+  if (!taken && machine.env.rules->generation.atomic_rule == AtomicRule::NonBlock &&
+      flags.has(alloc_flag::kOom | alloc_flag::kNonBlock))
+    taken = buddy.rmqueue_smallest(order, Migratetype::HighAtomic);
+  if (!taken)
+    return std::nullopt;
+  buddy.count_free(-(std::int64_t{1} << order), taken->type);
+  return taken->index;
+}
+
+/// Counts a block handed out by `zone` to a request that preferred `preferred`. Source: zone_statistics().
+inline void count_allocation(const MachineView& machine, const AllocContext& context, const ZoneState& preferred,
+                             const ZoneState& zone, std::uint64_t blocks, std::uint64_t pages) {
+  CpuEvents& events = machine.pageset(zone.id, context.cpu).events;
+  events.pgalloc += pages;
+  if (zone.node == preferred.node) {
+    events.numa_hit += blocks;
+  } else {
+    events.numa_miss += blocks;
+    machine.pageset(preferred.id, context.cpu).events.numa_foreign += blocks;
+  }
+  (zone.node == context.cpu_node ? events.numa_local : events.numa_other) += blocks;
+}
+
+/// Takes a block of the request's order and type out of `zone`. The block has no state yet.
+/// Returns nullopt if neither list has one for these flags. Source: rmqueue().
+template <SyncPolicy S>
+[[nodiscard]] std::optional<FrameIndex> rmqueue(const MachineView& machine, const AllocContext& context,
+                                                ZoneState& preferred, ZoneState& zone, AllocFlags flags) {
+  const unsigned order = context.order.raw();
+  std::optional<FrameIndex> index;
+  // CMA pages sit on the Movable per-cpu list, so a Movable request that must not have them stays away from it.
+  const bool pcp_allowed =
+      !machine.env.rules->has_cma || flags.has(alloc_flag::kCma) || context.migratetype != Migratetype::Movable;
+  if (machine.pcp_shape.allows(order) && pcp_allowed) {
+    PcpState& pageset = machine.pageset(zone.id, context.cpu);
+    const TryGuard<S> lock{pageset.lock_word};
+    if (lock.held()) {
+      pageset.free_factor = static_cast<std::int16_t>(pageset.free_factor >> 1);
+      index = machine.pcp<S>(zone, context.cpu).take(order, context.migratetype, flags);
+    }
+  }
+  if (!index)
+    index = rmqueue_buddy<S>(machine, context, zone, flags);
+  if (index)
+    count_allocation(machine, context, preferred, zone, 1, std::uint64_t{1} << order);
+  if ((racy(zone.flags) & zone_flag::kBoostedWatermark) != 0) [[unlikely]] {
+    zone.flags &= ~zone_flag::kBoostedWatermark;
+    wakeup_kswapd(machine, context, zone, Gfp{}, Order{0}, zone.index);
+  }
+  return index;
+}
+
+/// Sets the pageblock of a block that an atomic request just got aside for such requests, while the zone's share lasts.
+/// Source: reserve_highatomic_pageblock().
+template <SyncPolicy S>
+void reserve_highatomic(const MachineView& machine, ZoneState& zone, CpuId cpu, FrameIndex index) {
+  const auto block = static_cast<std::int64_t>(kPageblockPages);
+  const std::int64_t limit = zone.managed / 100 + block;
+  if (zone.nr_reserved_highatomic >= limit)
+    return;
+  const Guard<S> lock{zone.lock_word};
+  Buddy buddy = machine.buddy(zone, cpu);
+  if (!is_mergeable(buddy.pageblock_type(index)))
+    return;
+  publish(zone.nr_reserved_highatomic, zone.nr_reserved_highatomic + block);
+  buddy.set_pageblock_type(index, Migratetype::HighAtomic);
+  buddy.move_freepages_block(index, Migratetype::HighAtomic);
+  machine.env.trace.emit(
+      HighAtomicReserve{machine.env.map.pfn(index), true, static_cast<std::uint32_t>(zone.nr_reserved_highatomic)});
+}
+
+enum class UnreserveForce : bool { KeepLast, TakeLast };
+
+/// Gives one high-atomic pageblock with free pages back to `context`'s type.
+///
+/// Returns true if that freed pages for it. KeepLast leaves zones alone that have no more than one.
+/// Source: unreserve_highatomic_pageblock().
+template <SyncPolicy S>
+bool unreserve_highatomic(const MachineView& machine, const AllocContext& context, UnreserveForce force) {
+  const auto block = static_cast<std::int64_t>(kPageblockPages);
+  for (std::size_t z = context.preferred; z < context.list.size();
+       z = next_zone(context.list, z + 1, context.highest, context.nodes)) {
+    ZoneState& zone = machine.zones[context.list[z].zone.raw()];
+    if (force == UnreserveForce::KeepLast && zone.nr_reserved_highatomic <= block)
+      continue;
+    const Guard<S> lock{zone.lock_word};
+    Buddy buddy = machine.buddy(zone, context.cpu);
+    for (unsigned order = 0; order < kOrders; ++order) {
+      const FrameIndex index = zone.lists[order][raw(Migratetype::HighAtomic)].head;
+      if (index == kNil)
+        continue;
+      // The pageblock may have been counted out already; its free blocks still come back.
+      if (buddy.pageblock_type(index) == Migratetype::HighAtomic) {
+        const std::int64_t reserved = zone.nr_reserved_highatomic;
+        publish(zone.nr_reserved_highatomic, reserved - (reserved < block ? reserved : block));
+      }
+      buddy.set_pageblock_type(index, context.migratetype);
+      const bool moved = buddy.move_freepages_block(index, context.migratetype).raw() > 0;
+      machine.env.trace.emit(HighAtomicReserve{machine.env.map.pfn(index), false,
+                                               static_cast<std::uint32_t>(zone.nr_reserved_highatomic)});
+      if (moved)
+        return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace mmbox

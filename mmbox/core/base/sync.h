@@ -1,0 +1,69 @@
+// The locking policy: where the kernel takes the zone lock and the per-cpu lock, core calls it.
+//
+// The lab runs one request at a time and uses `NoSync`, which costs nothing. The arena and kernels bring a policy with
+// real locks; the lock words lie in the machine's bytes and start as 0.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+
+namespace mmbox {
+
+/// A locking policy. `try_lock` may fail only because another thread holds the word.
+template <class S>
+concept SyncPolicy = requires(std::uint32_t& word) {
+  { S::lock(word) } -> std::same_as<void>;
+  { S::try_lock(word) } -> std::same_as<bool>;
+  { S::unlock(word) } -> std::same_as<void>;
+};
+
+struct NoSync {
+  static constexpr void lock(std::uint32_t&) {}
+  static constexpr bool try_lock(std::uint32_t&) { return true; }
+  static constexpr void unlock(std::uint32_t&) {}
+};
+static_assert(SyncPolicy<NoSync>);
+
+/// Holds a lock word for a scope.
+template <SyncPolicy S>
+class Guard {
+ public:
+  explicit Guard(std::uint32_t& word) : word_(word) { S::lock(word_); }
+  ~Guard() { S::unlock(word_); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+ private:
+  std::uint32_t& word_;
+};
+
+/// Holds a lock word for a scope if it was free.
+template <SyncPolicy S>
+class TryGuard {
+ public:
+  explicit TryGuard(std::uint32_t& word) : word_(word), held_(S::try_lock(word)) {}
+  ~TryGuard() {
+    if (held_)
+      S::unlock(word_);
+  }
+  TryGuard(const TryGuard&) = delete;
+  TryGuard& operator=(const TryGuard&) = delete;
+  [[nodiscard]] bool held() const { return held_; }
+
+ private:
+  std::uint32_t& word_;
+  bool held_;
+};
+
+/// Reads a number that another CPU may be changing; any recent value will do.
+template <class T>
+[[nodiscard]] inline T racy(const T& value) {
+  return __atomic_load_n(&value, __ATOMIC_RELAXED);
+}
+/// Writes a number that other CPUs read without a lock.
+template <class T>
+inline void publish(T& target, T value) {
+  __atomic_store_n(&target, value, __ATOMIC_RELAXED);
+}
+
+}  // namespace mmbox

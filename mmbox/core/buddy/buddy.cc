@@ -1,0 +1,185 @@
+#include "mmbox/core/buddy/buddy.h"
+
+#include <bit>
+
+namespace mmbox {
+
+void Buddy::count(ZoneStat item, std::int64_t pages) {
+  const auto i = static_cast<std::size_t>(item);
+  std::int64_t delta = pages + stat_.delta[i];
+  // The whole delta moves, not just what exceeds the threshold.
+  if (delta > stat_.threshold || delta < -stat_.threshold) {
+    publish(zone_.stat[i], zone_.stat[i] + delta);
+    delta = 0;
+  }
+  stat_.delta[i] = static_cast<std::int8_t>(delta);
+}
+
+void Buddy::count_free(std::int64_t pages, Migratetype type) {
+  if (type == Migratetype::Isolate)
+    return;
+  count(ZoneStat::FreePages, pages);
+  if (type == Migratetype::Cma)
+    count(ZoneStat::FreeCmaPages, pages);
+}
+
+void Buddy::insert(FrameIndex index, unsigned order, Migratetype type, Place place) {
+  FreeList& list = zone_.lists[order][raw(type)];
+  const MemMap& map = env_.map;
+  Links& links = map.links(index, order);
+  if (list.blocks == 0) {
+    links = {kNil, kNil};
+    list.head = list.tail = index;
+    publish(zone_.nonempty[raw(type)], static_cast<std::uint16_t>(zone_.nonempty[raw(type)] | (1U << order)));
+  } else if (place == Place::Head) {
+    links = {list.head, kNil};
+    map.links(list.head, order).prev = index;
+    list.head = index;
+  } else {
+    links = {kNil, list.tail};
+    map.links(list.tail, order).next = index;
+    list.tail = index;
+  }
+  ++list.blocks;
+  ++zone_.nr_free[order];
+  map.set_state(index, order, FrameState::buddy(order, type));
+}
+
+Migratetype Buddy::remove(FrameIndex index, unsigned order) {
+  const MemMap& map = env_.map;
+  const Migratetype type = map.state(index).type();
+  FreeList& list = zone_.lists[order][raw(type)];
+  const Links links = map.links(index, order);
+  (links.prev == kNil ? list.head : map.links(links.prev, order).next) = links.next;
+  (links.next == kNil ? list.tail : map.links(links.next, order).prev) = links.prev;
+  if (--list.blocks == 0)
+    publish(zone_.nonempty[raw(type)], static_cast<std::uint16_t>(zone_.nonempty[raw(type)] & ~(1U << order)));
+  --zone_.nr_free[order];
+  map.set_state(index, order, FrameState{});
+  return type;
+}
+
+bool Buddy::rotate_to_head(FrameIndex index, unsigned order) {
+  const MemMap& map = env_.map;
+  FreeList& list = zone_.lists[order][raw(map.state(index).type())];
+  if (list.head == index)
+    return false;
+  const FrameIndex last = map.links(index, order).prev;
+  map.links(list.tail, order).next = list.head;
+  map.links(list.head, order).prev = list.tail;
+  map.links(index, order).prev = kNil;
+  map.links(last, order).next = kNil;
+  list.head = index;
+  list.tail = last;
+  return true;
+}
+
+std::optional<FrameIndex> Buddy::free_block_of(FrameIndex index) const {
+  for (unsigned order = 0; order < kOrders; ++order) {
+    const FrameIndex head = index & ~((FrameIndex{1} << order) - 1);
+    if (env_.map.is_free_head(head, order))
+      return head;
+  }
+  return std::nullopt;
+}
+
+bool Buddy::in_zone(FrameIndex index) const {
+  if (index < zone_.begin || index >= zone_.end)
+    return false;
+  return !zone_.interleaved || env_.map.pageblock(index).zone == zone_.id.raw();
+}
+
+std::optional<TakenBlock> Buddy::rmqueue_smallest(unsigned order, Migratetype type) {
+  const unsigned usable = static_cast<unsigned>(zone_.nonempty[raw(type)]) >> order;
+  if (usable == 0)
+    return std::nullopt;
+  unsigned found = order + static_cast<unsigned>(std::countr_zero(usable));
+  const FrameIndex index = zone_.lists[found][raw(type)].head;
+  remove(index, found);
+  while (found > order) {
+    --found;
+    insert(index + (FrameIndex{1} << found), found, type, Place::Head);
+  }
+  env_.trace.emit(MmPageAllocZoneLocked{env_.map.pfn(index), Order{order}, type,
+                                        is_mergeable(type) && (order <= kCostlyOrder || order == kPageblockOrder)});
+  return TakenBlock{index, type};
+}
+
+bool Buddy::buddy_merge_likely(FrameIndex index, unsigned order) const {
+  if (order >= kMaxPageOrder - 1)
+    return false;
+  // Would the pair of this block and its buddy find a free buddy of its own?
+  const FrameIndex pair = index & ~(FrameIndex{1} << order);
+  const FrameIndex pair_buddy = pair ^ (FrameIndex{1} << (order + 1));
+  return env_.map.is_free_head(pair_buddy, order + 1) && in_zone(pair_buddy);
+}
+
+bool Buddy::capture(FrameIndex index, unsigned order, Migratetype type) {
+  CaptureControl* control = env_.capture;
+  if (control->page || control->zone != zone_.id || control->order.raw() != order)
+    return false;
+  if (type == Migratetype::Cma || type == Migratetype::Isolate)
+    return false;
+  // Small blocks of movable pageblocks stay there, so that captures do not mix pageblocks.
+  if (order < kPageblockOrder && type == Migratetype::Movable)
+    return false;
+  count_free(-(std::int64_t{1} << order), type);
+  control->page = env_.map.pfn(index);
+  return true;
+}
+
+void Buddy::free_one_page(FrameIndex index, unsigned order, Migratetype type, Place place) {
+  const MemMap& map = env_.map;
+  env_.trace.emit(FreeOnePage{map.pfn(index), Order{order}, type, place == Place::Tail});
+  count_free(std::int64_t{1} << order, type);
+  while (order < kMaxPageOrder) {
+    if (env_.capture != nullptr && capture(index, order, type)) [[unlikely]]
+      return;
+    const FrameIndex buddy = index ^ (FrameIndex{1} << order);
+    if (!map.is_free_head(buddy, order) || !in_zone(buddy))
+      break;
+    if (order >= kPageblockOrder) {
+      // Pageblocks that are set apart (high-atomic, CMA, isolated) only join their own kind.
+      const Migratetype buddy_type = pageblock_type(buddy);
+      if (type != buddy_type && (!is_mergeable(type) || !is_mergeable(buddy_type)))
+        break;
+    }
+    remove(buddy, order);
+    index &= ~(FrameIndex{1} << order);
+    ++order;
+  }
+  insert(index, order, type, place == Place::Tail || buddy_merge_likely(index, order) ? Place::Tail : Place::Head);
+}
+
+void Buddy::set_pageblock_type(FrameIndex index, Migratetype type) {
+  if (env_.rules->mobility_disabled && is_mergeable(type))
+    type = Migratetype::Unmovable;
+  env_.map.pageblock(index).type = type;
+  env_.trace.emit(SetPageblockType{env_.map.pfn(index), type});
+}
+
+PageCount Buddy::move_freepages_block(FrameIndex index, Migratetype type) {
+  constexpr FrameIndex kLast = static_cast<FrameIndex>(kPageblockPages - 1);
+  FrameIndex at = index & ~kLast;
+  const FrameIndex last = at | kLast;
+  if (!in_zone(at))
+    at = index;  // the zone begins inside the pageblock
+  std::uint32_t moved = 0;
+  if (in_zone(last)) {
+    while (at <= last) {
+      const FrameState state = env_.map.state(at);
+      if (state.kind() != FrameState::Kind::Buddy) {
+        ++at;
+        continue;
+      }
+      const unsigned order = state.order();
+      move_to_tail(at, order, type);
+      at += FrameIndex{1} << order;
+      moved += 1U << order;
+    }
+  }
+  env_.trace.emit(MoveFreepagesBlock{env_.map.pfn(index), type, moved});
+  return PageCount{moved};
+}
+
+}  // namespace mmbox

@@ -1,0 +1,156 @@
+// The free lists of one zone: take, split, free, merge, and move between migratetypes.
+//
+// A `Buddy` is a handle of a few pointers, made for one call, on one zone, for one executing CPU. It does not lock; its
+// caller holds the zone lock. Above it stand pcp/ and alloc/; below it are only frame records and numbers.
+//
+// Invariants of a zone's lists, between calls: blocks are aligned, inside the zone and disjoint; `nr_free`, `blocks`
+// and `nonempty` agree with the lists; the state of each head names its order and the type of the list it is on; two
+// free buddies of an order below 9 have merged.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "mmbox/core/base/check.h"
+#include "mmbox/core/base/event.h"
+#include "mmbox/core/base/generation.h"
+#include "mmbox/core/base/sync.h"
+#include "mmbox/core/buddy/frame.h"
+#include "mmbox/core/buddy/zone_state.h"
+
+namespace mmbox {
+
+/// What the host knows about the pages that it holds. The engine asks when a steal is weighed.
+class PageContents {
+ public:
+  /// The pages of `[begin, end)` that could be migrated: on an LRU list, or movable by their driver.
+  virtual PageCount movable_pages(Pfn begin, Pfn end) = 0;
+
+ protected:
+  ~PageContents() = default;
+};
+
+/// A zone's counter changes on one CPU that have not reached the zone yet.
+struct CpuZoneStat {
+  std::int16_t threshold = 0;  ///< a delta beyond it moves to the zone, whole
+  std::array<std::int8_t, kZoneStats> delta{};
+};
+
+/// Direct compaction waits for a block of this shape in one zone and may take it as it is freed.
+/// Source: struct capture_control.
+struct CaptureControl {
+  ZoneId zone;
+  Order order;
+  Migratetype migratetype;
+  std::optional<Pfn> page;
+};
+
+/// The rules that a machine runs by; plain data in its bytes.
+struct Rules {
+  Generation generation = kLinux61;
+  bool has_cma = false;
+  bool mobility_disabled = false;  ///< small machines do not group pages by mobility
+  std::uint32_t watermark_boost_factor = 0;
+};
+
+/// What all zones of a machine share: frame records, rules, and the ways outward.
+struct BuddyEnv {
+  MemMap map;
+  const Rules* rules = nullptr;
+  Trace trace;
+  PageContents* contents = nullptr;   ///< nullptr: nothing in use is movable
+  CaptureControl* capture = nullptr;  ///< set while the running task compacts
+};
+
+/// A block just taken from the free lists.
+struct TakenBlock {
+  FrameIndex index;
+  Migratetype type;  ///< of the list it came from; the kernel's cached type
+};
+
+class Buddy {
+ public:
+  enum class Place : bool { Head, Tail };
+
+  Buddy(const BuddyEnv& env, ZoneState& zone, CpuZoneStat& stat) : env_(env), zone_(zone), stat_(stat) {}
+
+  [[nodiscard]] ZoneState& zone() const { return zone_; }
+  [[nodiscard]] const BuddyEnv& env() const { return env_; }
+
+  /// Adds `pages` (negative: takes them away) to the zone's free counters, through this CPU's deltas.
+  /// Pages of isolated blocks are not counted at all; those of CMA blocks are counted twice.
+  /// Source: __mod_zone_freepage_state().
+  void count_free(std::int64_t pages, Migratetype type);
+  /// The same for one counter. Source: __mod_zone_page_state().
+  void count(ZoneStat item, std::int64_t pages);
+
+  /// Takes the smallest free block of `type` that holds `order` and splits it down.
+  ///
+  /// Returns nullopt when this type has no block large enough; the caller may still fall back.
+  /// Leaves the unused halves on the lists of the same type, one per order from `order` to the order found - 1, and the
+  ///   block itself without a state. The free counters are not touched: their timing is the caller's.
+  /// Events: MmPageAllocZoneLocked, once, on success.
+  /// Source: __rmqueue_smallest() and expand().
+  [[nodiscard]] std::optional<TakenBlock> rmqueue_smallest(unsigned order, Migratetype type);
+
+  /// Takes a block for a request of `type`: its own lists, CMA, then the fallbacks.
+  /// Returns nullopt if no type that may be used has a block; under NOFRAGMENT this is not out of memory.
+  /// Source: __rmqueue().
+  [[nodiscard]] std::optional<TakenBlock> rmqueue(unsigned order, Migratetype type, AllocFlags flags);
+
+  /// Puts a block into the free lists under `type`, merging upward as far as it goes.
+  ///
+  /// Without `Place::Tail` the block goes to the head, or to the tail if it is likely to merge again soon.
+  /// The block has no state when this is called. Counts the pages first.
+  /// Events: FreeOnePage. Source: __free_one_page().
+  void free_one_page(FrameIndex index, unsigned order, Migratetype type, Place place = Place::Head);
+
+  /// Moves every free block whose head lies in the pageblock of `index` to the tail of `type`'s lists.
+  ///
+  /// Returns the pages moved; 0 also when the zone ends inside the pageblock. Counters do not change.
+  /// Events: MoveFreepagesBlock. Source: move_freepages_block().
+  PageCount move_freepages_block(FrameIndex index, Migratetype type);
+
+  /// Stores a pageblock's type; mergeable types become Unmovable while grouping by mobility is off.
+  /// Source: set_pageblock_migratetype().
+  void set_pageblock_type(FrameIndex index, Migratetype type);
+  [[nodiscard]] Migratetype pageblock_type(FrameIndex index) const { return env_.map.pageblock(index).type; }
+
+  // ---- list primitives: counters, types and events are the caller's
+
+  /// Puts a block without state on a list.
+  void insert(FrameIndex index, unsigned order, Migratetype type, Place place);
+  /// Unlinks a free block and leaves it without state. Returns the type of the list it was on.
+  Migratetype remove(FrameIndex index, unsigned order);
+  /// Moves a free block of `order` to the end of another type's list.
+  void move_to_tail(FrameIndex index, unsigned order, Migratetype type) {
+    remove(index, order);
+    insert(index, order, type, Place::Tail);
+  }
+  /// Turns the ring of a list so that this block of it becomes the first. False if it is that already.
+  /// Source: move_freelist_head() and move_freelist_tail(), mm/compaction.c.
+  bool rotate_to_head(FrameIndex index, unsigned order);
+  /// The free block that holds `index`, if it is free: its head's index. Looks upward through the orders.
+  [[nodiscard]] std::optional<FrameIndex> free_block_of(FrameIndex index) const;
+
+ private:
+  [[nodiscard]] bool in_zone(FrameIndex index) const;
+  [[nodiscard]] bool buddy_merge_likely(FrameIndex index, unsigned order) const;
+  [[nodiscard]] bool capture(FrameIndex index, unsigned order, Migratetype type);
+  [[nodiscard]] bool rmqueue_fallback(unsigned order, Migratetype type, AllocFlags flags);
+  void steal_suitable_fallback(FrameIndex index, unsigned order, Migratetype type, AllocFlags flags, bool whole_block);
+  [[nodiscard]] bool boost_watermark();
+
+  const BuddyEnv& env_;
+  ZoneState& zone_;
+  CpuZoneStat& stat_;
+};
+
+/// True if a request of `type` that takes a foreign block of `order` goes for the whole pageblock.
+/// Source: can_steal_fallback().
+[[nodiscard]] constexpr bool can_steal_fallback(unsigned order, Migratetype type, bool mobility_disabled) {
+  return order >= kPageblockOrder / 2 || type == Migratetype::Reclaimable || type == Migratetype::Unmovable ||
+         mobility_disabled;
+}
+
+}  // namespace mmbox

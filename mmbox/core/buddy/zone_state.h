@@ -1,0 +1,74 @@
+// The state of one zone, as it lies in the machine's bytes: counters, marks and free lists.
+//
+// The first 128 bytes are all that an order-0 request reads of a zone. Plain data: a copy of the bytes is a snapshot.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "mmbox/core/base/units.h"
+#include "mmbox/core/buddy/frame.h"
+#include "mmbox/core/topology/tunables.h"
+
+namespace mmbox {
+
+/// Indices of the watermarks. Source: enum zone_watermarks.
+enum class Watermark : std::uint8_t { Min, Low, High, Promo };
+inline constexpr unsigned kWatermarks = 4;
+
+/// Zone counters that the allocator itself keeps. Source: enum zone_stat_item.
+enum class ZoneStat : std::uint8_t { FreePages, FreeCmaPages };
+inline constexpr unsigned kZoneStats = 2;
+
+/// One free list of a zone, its first block at `head`.
+struct FreeList {
+  FrameIndex head = kNil;
+  FrameIndex tail = kNil;
+  std::uint32_t blocks = 0;
+};
+
+namespace zone_flag {
+inline constexpr std::uint32_t kBoostedWatermark = 1;  ///< kswapd is to be woken by the next request
+inline constexpr std::uint32_t kReclaimActive = 2;     ///< kswapd is at work: per-cpu lists stay short
+}  // namespace zone_flag
+
+struct alignas(64) ZoneState {
+  // -------- read by every request
+  std::array<std::int64_t, kZoneStats> stat{};  ///< pages, without the per-cpu deltas
+  std::array<std::int64_t, kWatermarks> watermark{};
+  std::int64_t watermark_boost = 0;
+  std::int64_t nr_reserved_highatomic = 0;  ///< pages
+  std::array<std::int64_t, kMaxZoneTypes> lowmem_reserve{};
+  /// By migratetype: bit n is set while the list of order n is not empty.
+  std::array<std::uint16_t, kMigratetypes> nonempty{};
+  std::uint32_t flags = 0;
+
+  // -------- read when blocks move
+  FrameIndex begin = 0;  ///< span, [begin, end)
+  FrameIndex end = 0;
+  std::uint32_t lock_word = 0;  ///< belongs to the locking policy
+  std::uint32_t nr_isolate_pageblock = 0;
+  std::array<std::uint32_t, kOrders> nr_free{};  ///< blocks of each order, all types together
+  ZoneId id;
+  NodeId node;
+  ZoneIndex index;
+  ZoneType type = ZoneType::Normal;
+  bool is_highmem = false;
+  bool interleaved = false;  ///< frames of other zones lie inside its span
+  std::array<std::array<FreeList, kMigratetypes>, kOrders> lists{};
+
+  // -------- limits and sizes
+  std::int64_t spanned = 0;
+  std::int64_t present = 0;
+  std::int64_t managed = 0;
+  std::int64_t pageset_high = 0;  ///< what per-cpu lists of this zone got when they were last sized
+  std::int64_t pageset_batch = 1;
+  std::int64_t percpu_drift_mark = 0;
+  Pfn start;
+
+  [[nodiscard]] bool is_populated() const { return present != 0; }
+  /// A watermark as every comparison uses it, boost included.
+  [[nodiscard]] std::int64_t mark(unsigned which) const { return watermark[which] + watermark_boost; }
+};
+
+}  // namespace mmbox

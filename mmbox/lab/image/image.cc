@@ -1,0 +1,375 @@
+#include "mmbox/lab/image/image.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+namespace mmbox::lab {
+
+Storage::Storage(std::size_t size) : size_(size) {
+  void* const mapping = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED)
+    throw std::bad_alloc();
+  data_ = static_cast<std::byte*>(mapping);
+}
+
+Storage::Storage(Storage&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+Storage& Storage::operator=(Storage&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+Storage::~Storage() {
+  if (data_ != nullptr)
+    munmap(data_, size_);
+}
+
+PageCount CountedContents::movable_pages(Pfn begin, Pfn end) {
+  // Counts are kept by pageblock; a zone that begins inside one owns all that is counted there.
+  const Pfn block = begin.align_down(Order{kPageblockOrder});
+  static_cast<void>(end);
+  return PageCount{movable_[(block - first_).raw() >> kPageblockOrder]};
+}
+
+void CountedContents::set(Pfn pageblock, std::uint32_t movable_pages) {
+  movable_[(pageblock - first_).raw() >> kPageblockOrder] = static_cast<std::uint16_t>(movable_pages);
+}
+
+Image::Image(const MachineConfig& config)
+    : storage_(Machine::storage_size(config)), machine_(std::make_unique<Machine>(config, storage_.bytes())) {}
+
+Image Image::copy() const {
+  Image other;
+  other.storage_ = Storage{storage_.bytes().size()};
+  std::memcpy(other.storage_.bytes().data(), storage_.bytes().data(), storage_.bytes().size());
+  other.machine_ = std::make_unique<Machine>(other.storage_.bytes());
+  if (contents_) {
+    other.contents_ = std::make_unique<CountedContents>(*contents_);
+    other.machine_->set_contents(other.contents_.get());
+  }
+  return other;
+}
+
+namespace {
+
+std::int64_t pages(PageCount count) {
+  return static_cast<std::int64_t>(count.raw());
+}
+PageCount page_count(std::int64_t count) {
+  return PageCount{static_cast<std::uint64_t>(count)};
+}
+
+/// The zone types of a kernel, from how many it has.
+Expected<std::vector<ZoneType>> zone_types_of(const Snapshot& snapshot) {
+  using enum ZoneType;
+  const std::vector<std::vector<ZoneType>> known{{Dma, Dma32, Normal, Movable, Device},
+                                                 {Dma32, Normal, Movable, Device},
+                                                 {Dma, Normal, Movable, Device},
+                                                 {Dma, Dma32, Normal, Movable},
+                                                 {Normal, Movable, Device},
+                                                 {Dma32, Normal, Movable},
+                                                 {Dma, Normal, Movable},
+                                                 {Normal, Movable}};
+  const std::string count{snapshot.value("max_nr_zones").value_or("5")};
+  for (const auto& types : known) {
+    if (std::to_string(types.size()) != count)
+      continue;
+    if (std::ranges::all_of(snapshot.zones, [&](const SnapshotZone& zone) {
+          return zone.index.raw() < types.size() && types[zone.index.raw()] == zone.type;
+        }))
+      return types;
+  }
+  return Error{
+      .message = fmt::format("no known set of {} zone types has the zones of snapshot {}", count, snapshot.label),
+      .remedy = "use a snapshot of an x86-64 kernel"};
+}
+
+/// Owns what a MachineConfig points to.
+struct OwnedConfig {
+  std::vector<ZoneType> types;
+  std::vector<std::uint8_t> distances;
+  std::vector<NodeId> cpus;
+  std::vector<ZoneConfig> zones;
+  std::vector<MemoryRange> memory;
+  MachineConfig config;
+};
+
+Tunables tunables_of(const Snapshot& snapshot, const std::vector<ZoneType>& types) {
+  Tunables t;
+  const auto read = [&](const char* name, auto& field) {
+    using T = std::remove_reference_t<decltype(field)>;
+    if (const auto value = snapshot.symbol(name))
+      field = static_cast<T>(*value);
+  };
+  read("min_free_kbytes", t.min_free_kbytes);
+  read("user_min_free_kbytes", t.user_min_free_kbytes);
+  read("watermark_boost_factor", t.watermark_boost_factor);
+  read("watermark_scale_factor", t.watermark_scale_factor);
+  read("percpu_pagelist_high_fraction", t.percpu_pagelist_high_fraction);
+  read("node_reclaim_mode", t.zone_reclaim_mode);
+  read("node_reclaim_distance", t.node_reclaim_distance);
+  read("sysctl_min_unmapped_ratio", t.min_unmapped_ratio);
+  read("sysctl_min_slab_ratio", t.min_slab_ratio);
+  read("sysctl_extfrag_threshold", t.extfrag_threshold);
+  read("sysctl_compaction_proactiveness", t.compaction_proactiveness);
+  for (std::size_t i = 0; i < types.size(); ++i)
+    t.lowmem_reserve_ratio[i] = default_lowmem_reserve_ratio(types[i]);
+  return t;
+}
+
+Expected<OwnedConfig> config_of(const Snapshot& snapshot, const Generation& generation) {
+  OwnedConfig owned;
+  auto types = zone_types_of(snapshot);
+  if (!types)
+    return types.error();
+  owned.types = *types;
+  const std::size_t nodes = snapshot.nodes.size();
+  for (std::size_t i = 0; i < nodes; ++i) {
+    const SnapshotNode& node = snapshot.nodes[i];
+    if (node.id.raw() != i || node.distances.size() != nodes)
+      return Error{.message = fmt::format("snapshot {}: node ids are not 0 to {}", snapshot.label, nodes - 1),
+                   .remedy = "nodes with gaps in their numbers are not modelled"};
+    for (const auto& [to, distance] : node.distances) {
+      static_cast<void>(to);
+      owned.distances.push_back(static_cast<std::uint8_t>(std::min<std::uint32_t>(distance, 255)));
+    }
+  }
+  for (std::size_t i = 0; i < snapshot.cpus.size(); ++i) {
+    if (snapshot.cpus[i].cpu.raw() != i || snapshot.cpus[i].node.raw() >= nodes)
+      return Error{.message = fmt::format("snapshot {}: CPUs are not numbered without gaps", snapshot.label),
+                   .remedy = "bring all CPUs online before recording"};
+    owned.cpus.push_back(snapshot.cpus[i].node);
+  }
+  for (std::size_t n = 0; n < nodes; ++n)
+    for (std::size_t i = 0; i < owned.types.size(); ++i) {
+      ZoneConfig zone{
+          .node = NodeId{n}, .index = ZoneIndex{i}, .type = owned.types[i], .start = {}, .spanned = {}, .present = {}};
+      if (const SnapshotZone* from = snapshot.zone(zone.node, zone.index)) {
+        zone.start = from->start;
+        zone.spanned = from->spanned;
+        zone.present = from->present;
+        for (const SnapshotPageblock& block : from->pageblocks) {
+          const Pfn begin = std::max(block.start, from->start);
+          const Pfn end = std::min(block.start + PageCount{kPageblockPages}, from->end());
+          owned.memory.push_back({.range = {begin, end}, .node = zone.node});
+        }
+      }
+      owned.zones.push_back(zone);
+    }
+  owned.config = {.generation = generation,
+                  .zone_types = owned.types,
+                  .nodes = nodes,
+                  .distances = owned.distances,
+                  .cpus = owned.cpus,
+                  .zones = owned.zones,
+                  .memory = owned.memory,
+                  .has_cma = snapshot.numbering().has_cma(),
+                  .has_thp = true,
+                  .tunables = tunables_of(snapshot, owned.types)};
+  return owned;
+}
+
+/// Sets counters and lists of one zone to what was recorded.
+void restore_zone(const MachineView& view, ZoneState& zone, const SnapshotZone& from) {
+  zone.managed = pages(from.managed);
+  zone.watermark = {pages(from.min), pages(from.low), pages(from.high), from.promo ? pages(*from.promo) : 0};
+  zone.watermark_boost = pages(from.boost);
+  zone.nr_reserved_highatomic = pages(from.reserved_highatomic);
+  zone.flags = static_cast<std::uint32_t>(from.flags);
+  zone.percpu_drift_mark = pages(from.drift_mark);
+  zone.nr_isolate_pageblock = static_cast<std::uint32_t>(from.isolated_pageblocks);
+  zone.pageset_high = from.pageset_high.value_or(0);
+  zone.pageset_batch = from.pageset_batch.value_or(1);
+  for (std::size_t i = 0; i < std::min(from.lowmem_reserve.size(), zone.lowmem_reserve.size()); ++i)
+    zone.lowmem_reserve[i] = from.lowmem_reserve[i];
+  for (const SnapshotPageblock& block : from.pageblocks) {
+    Pageblock& record = view.env.map.pageblock(view.env.map.index(block.start));
+    record.type = block.type;
+    record.skip = block.skip;
+  }
+  Buddy buddy = view.buddy(zone, CpuId{0});
+  for (unsigned order = 0; order < kOrders; ++order)
+    for (unsigned type = 0; type < kMigratetypes; ++type)
+      for (const Pfn pfn : from.free_areas[order].lists[type])
+        buddy.insert(view.env.map.index(pfn), order, static_cast<Migratetype>(type), Buddy::Place::Tail);
+  for (const SnapshotZoneCpu& cpu : from.cpus) {
+    PcpState& pageset = view.pageset(zone.id, cpu.cpu);
+    pageset.stat.threshold = static_cast<std::int16_t>(cpu.stat_threshold);
+    if (!cpu.vm_stat_diff.empty())
+      pageset.stat.delta[0] = static_cast<std::int8_t>(cpu.vm_stat_diff.front());
+    if (!cpu.vm_stat_diff.empty())
+      pageset.stat.delta[1] = static_cast<std::int8_t>(cpu.vm_stat_diff.back());
+    pageset.count = cpu.count;
+    pageset.high = cpu.high;
+    pageset.batch = cpu.batch;
+    // A factor that no kernel reaches would shift pages out of a number.
+    pageset.free_factor = static_cast<std::int16_t>(std::clamp(cpu.free_factor.value_or(0), 0, 16));
+    pageset.expire = static_cast<std::uint8_t>(cpu.expire);
+    for (unsigned list = 0; list < kPcpLists; ++list) {
+      const unsigned order = PcpShape::order(list);
+      PcpList& to = pageset.lists[list];
+      for (const PcpPage& page : cpu.lists[list]) {
+        const FrameIndex index = view.env.map.index(page.pfn);
+        view.env.map.links(index, order) = {kNil, to.tail};
+        (to.tail == kNil ? to.head : view.env.map.links(to.tail, order).next) = index;
+        to.tail = index;
+        view.env.map.set_state(index, order, FrameState::pcp(order, page.cached_type));
+      }
+    }
+  }
+  // The last item is NR_FREE_CMA_PAGES in every kernel that has it.
+  if (!from.vm_stat.empty())
+    zone.stat = {from.vm_stat.front(), from.vm_stat.back()};
+}
+
+/// The recorded zonelists, if they are not those that the model computes.
+std::optional<std::string> zonelist_difference(const Machine& machine, const Snapshot& snapshot) {
+  const MachineView& view = machine.view();
+  for (const SnapshotNode& node : snapshot.nodes) {
+    const NodeState& state = view.nodes[node.id.raw()];
+    const std::array<NodeState::List, 2> lists{state.fallback, state.no_fallback};
+    for (std::size_t which = 0; which < 2; ++which) {
+      const auto computed = view.zonelist(lists[which]);
+      const auto& recorded = node.zonelists[which];
+      const bool equal = std::ranges::equal(computed, recorded, [](const ZoneRef& a, const SnapshotZoneRef& b) {
+        return a.node == b.node && a.index == b.index;
+      });
+      if (!equal)
+        return fmt::format("zonelist {} of node {} is not the one that the model computes", which, node.id.raw());
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Expected<Image> image_of(const Snapshot& snapshot, const Generation& generation) {
+  auto owned = config_of(snapshot, generation);
+  if (!owned)
+    return owned.error();
+  Image image{owned->config};
+  Machine& machine = *image.machine_;
+  MachineView& view = machine.view();
+  if (const auto difference = zonelist_difference(machine, snapshot))
+    return Error{.message = *difference, .remedy = "the snapshot is of a kernel with another zonelist rule"};
+  machine.rules().mobility_disabled = snapshot.symbol("page_group_by_mobility_disabled").value_or(0) != 0;
+  const MemMap& map = view.env.map;
+  image.contents_ = std::make_unique<CountedContents>(map.pfn(0), map.frames() >> kPageblockOrder);
+  for (const SnapshotNode& from : snapshot.nodes) {
+    NodeState& node = view.nodes[from.id.raw()];
+    node.totalreserve_pages = pages(from.totalreserve);
+    node.min_unmapped_pages = pages(from.min_unmapped);
+    node.min_slab_pages = pages(from.min_slab);
+    node.kswapd.order = static_cast<std::uint8_t>(from.kswapd_order);
+    const auto highest = static_cast<std::size_t>(from.kswapd_highest_zone);
+    node.kswapd.highest = highest < view.zone_types.size() ? static_cast<std::uint8_t>(highest) : KswapdState::kNoZone;
+    node.kswapd.failures = static_cast<std::uint8_t>(from.kswapd_failures);
+    node.kswapd.running = from.kswapd_waiting ? *from.kswapd_waiting == 0 : node.kswapd.highest != KswapdState::kNoZone;
+  }
+  for (const SnapshotZone& from : snapshot.zones) {
+    restore_zone(view, view.zones[from.node.raw() * view.zone_types.size() + from.index.raw()], from);
+    for (const SnapshotPageblock& block : from.pageblocks)
+      image.contents_->set(block.start, block.movable_pages);
+  }
+  machine.set_contents(image.contents_.get());
+  return image;
+}
+
+namespace {
+
+void capture_zone(const MachineView& view, const ZoneState& zone, SnapshotZone& to) {
+  to.managed = page_count(zone.managed);
+  to.min = page_count(zone.watermark[0]);
+  to.low = page_count(zone.watermark[1]);
+  to.high = page_count(zone.watermark[2]);
+  if (to.promo)
+    to.promo = page_count(zone.watermark[3]);
+  to.boost = page_count(zone.watermark_boost);
+  to.reserved_highatomic = page_count(zone.nr_reserved_highatomic);
+  to.flags = zone.flags;
+  to.drift_mark = page_count(zone.percpu_drift_mark);
+  to.isolated_pageblocks = zone.nr_isolate_pageblock;
+  if (to.pageset_high)
+    to.pageset_high = static_cast<std::int32_t>(zone.pageset_high);
+  if (to.pageset_batch)
+    to.pageset_batch = static_cast<std::int32_t>(zone.pageset_batch);
+  for (std::size_t i = 0; i < std::min(to.lowmem_reserve.size(), zone.lowmem_reserve.size()); ++i)
+    to.lowmem_reserve[i] = zone.lowmem_reserve[i];
+  if (!to.vm_stat.empty()) {
+    to.vm_stat.front() = zone.stat[0];
+    to.vm_stat.back() = zone.stat[1];
+  }
+  for (SnapshotPageblock& block : to.pageblocks)
+    block.buddy_pages = 0;
+  const auto count_buddy = [&](Pfn pfn, unsigned order) {
+    const Pfn start = pfn.align_down(Order{kPageblockOrder});
+    const auto at = std::ranges::lower_bound(to.pageblocks, start, {}, &SnapshotPageblock::start);
+    if (at != to.pageblocks.end() && at->start == start)
+      at->buddy_pages += 1U << order;
+  };
+  for (unsigned order = 0; order < kOrders; ++order) {
+    to.free_areas[order].free_blocks = zone.nr_free[order];
+    for (unsigned type = 0; type < kMigratetypes; ++type) {
+      std::vector<Pfn>& list = to.free_areas[order].lists[type];
+      list.clear();
+      for (FrameIndex i = zone.lists[order][type].head; i != kNil; i = view.env.map.links(i, order).next) {
+        list.push_back(view.env.map.pfn(i));
+        count_buddy(list.back(), order);
+      }
+    }
+  }
+  for (SnapshotPageblock& block : to.pageblocks) {
+    const Pageblock& record = view.env.map.pageblock(view.env.map.index(block.start));
+    block.type = record.type;
+    block.skip = record.skip;
+  }
+  for (SnapshotZoneCpu& cpu : to.cpus) {
+    const PcpState& pageset = view.pageset(zone.id, cpu.cpu);
+    cpu.stat_threshold = pageset.stat.threshold;
+    if (!cpu.vm_stat_diff.empty()) {
+      cpu.vm_stat_diff.front() = pageset.stat.delta[0];
+      cpu.vm_stat_diff.back() = pageset.stat.delta[1];
+    }
+    cpu.count = pageset.count;
+    cpu.high = pageset.high;
+    cpu.batch = pageset.batch;
+    if (cpu.free_factor)
+      cpu.free_factor = pageset.free_factor;
+    cpu.expire = pageset.expire;
+    for (unsigned list = 0; list < kPcpLists; ++list) {
+      const unsigned order = PcpShape::order(list);
+      cpu.lists[list].clear();
+      for (FrameIndex i = pageset.lists[list].head; i != kNil; i = view.env.map.links(i, order).next)
+        cpu.lists[list].push_back({view.env.map.pfn(i), view.env.map.state(i).type()});
+    }
+  }
+}
+
+}  // namespace
+
+Snapshot snapshot_of(const Machine& machine, const Snapshot& base) {
+  Snapshot result = base;
+  const MachineView& view = machine.view();
+  for (SnapshotNode& to : result.nodes) {
+    const NodeState& node = view.nodes[to.id.raw()];
+    to.kswapd_order = node.kswapd.order;
+    to.kswapd_highest_zone = node.kswapd.highest == KswapdState::kNoZone
+                                 ? static_cast<std::int32_t>(view.zone_types.size())
+                                 : node.kswapd.highest;
+    to.kswapd_failures = node.kswapd.failures;
+    to.totalreserve = page_count(node.totalreserve_pages);
+    to.min_unmapped = page_count(node.min_unmapped_pages);
+    to.min_slab = page_count(node.min_slab_pages);
+  }
+  for (SnapshotZone& to : result.zones)
+    capture_zone(view, view.zones[to.node.raw() * view.zone_types.size() + to.index.raw()], to);
+  return result;
+}
+
+}  // namespace mmbox::lab

@@ -1,0 +1,99 @@
+#include "mmbox/lab/replay/redirect.h"
+
+namespace mmbox::lab {
+namespace {
+
+/// Unlinks a page from whichever per-cpu list of its zone holds it.
+bool unlink_pcp(const MachineView& view, FrameIndex index, unsigned order) {
+  const ZoneState& zone = view.zone_of(index);
+  for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu) {
+    PcpState& pageset = view.pageset(zone.id, CpuId{cpu});
+    for (unsigned list = 0; list < view.pcp_shape.lists(); ++list) {
+      if (PcpShape::order(list) != order)
+        continue;
+      FrameIndex before = kNil;
+      for (FrameIndex at = pageset.lists[list].head; at != kNil; at = view.env.map.links(at, order).next) {
+        if (at != index) {
+          before = at;
+          continue;
+        }
+        const FrameIndex next = view.env.map.links(at, order).next;
+        (before == kNil ? pageset.lists[list].head : view.env.map.links(before, order).next) = next;
+        (next == kNil ? pageset.lists[list].tail : view.env.map.links(next, order).prev) = before;
+        pageset.count -= std::int32_t{1} << order;
+        view.env.map.set_state(index, order, FrameState{});
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool take_recorded(Machine& machine, Pfn pfn, Order order, CpuId cpu) {
+  MachineView& view = machine.view();
+  const MemMap& map = view.env.map;
+  if (!map.contains(pfn) || !pfn.is_aligned(order))
+    return false;
+  const FrameIndex index = map.index(pfn);
+  if (map.pageblock(index).zone == kNoZone)
+    return false;
+  ZoneState& zone = view.zone_of(index);
+  const FrameState state = map.state(index);
+  if (state.kind() == FrameState::Kind::Pcp) {
+    if (state.order() != order.raw() || !unlink_pcp(view, index, order.raw()))
+      return false;
+  } else {
+    Buddy buddy = view.buddy(zone, cpu);
+    const auto head = buddy.free_block_of(index);
+    if (!head)
+      return false;
+    unsigned found = map.state(*head).order();
+    if (found < order.raw())
+      return false;
+    FrameIndex at = *head;
+    const Migratetype type = buddy.remove(at, found);
+    buddy.count_free(-(std::int64_t{1} << order.raw()), type);
+    while (found > order.raw()) {
+      --found;
+      const FrameIndex upper = at + (FrameIndex{1} << found);
+      buddy.insert(index >= upper ? at : upper, found, type, Buddy::Place::Head);
+      if (index >= upper)
+        at = upper;
+    }
+  }
+  map.set_state(index, order.raw(), FrameState::allocated(order.raw(), FrameState::Compound::No));
+  return true;
+}
+
+void give_back(Machine& machine, Pfn pfn, Order order, CpuId cpu) {
+  MachineView& view = machine.view();
+  const MemMap& map = view.env.map;
+  const FrameIndex index = map.index(pfn);
+  ZoneState& zone = view.zone_of(index);
+  map.set_state(index, order.raw(), FrameState{});
+  if (!view.pcp_shape.allows(order.raw())) {
+    view.buddy(zone, cpu).free_one_page(index, order.raw(), map.pageblock(index).type);
+    return;
+  }
+  PcpState& pageset = view.pageset(zone.id, cpu);
+  const Migratetype type = map.pageblock(index).type;
+  PcpList& list = pageset.lists[view.pcp_shape.index(order.raw(), pcp_list_type(type))];
+  map.links(index, order.raw()) = {list.head, kNil};
+  (list.head == kNil ? list.tail : map.links(list.head, order.raw()).prev) = index;
+  list.head = index;
+  map.set_state(index, order.raw(), FrameState::pcp(order.raw(), type));
+  pageset.count += std::int32_t{1} << order.raw();
+}
+
+bool ensure_allocated(Machine& machine, Pfn pfn, Order order, CpuId cpu) {
+  const FrameState state = machine.frame_state(pfn);
+  if (state.is_allocated_as(order.raw()))
+    return true;
+  if (take_recorded(machine, pfn, order, cpu))
+    return true;
+  return machine.adopt(pfn, order);
+}
+
+}  // namespace mmbox::lab

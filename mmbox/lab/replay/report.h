@@ -1,0 +1,74 @@
+// What a checked replay found: how much was compared, how much agreed, and where the first difference lies.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mmbox/core/base/migratetype.h"
+#include "mmbox/core/base/units.h"
+#include "mmbox/lab/snapshot/compare.h"
+
+namespace mmbox::lab {
+
+/// Decisions that were compared, and those that were the same.
+struct Tally {
+  std::uint64_t checked = 0;
+  std::uint64_t agreed = 0;
+  void count(bool equal) {
+    ++checked;
+    agreed += equal ? 1 : 0;
+  }
+  /// 1 if nothing was checked.
+  [[nodiscard]] double agreement() const {
+    return checked == 0 ? 1.0 : static_cast<double>(agreed) / static_cast<double>(checked);
+  }
+};
+
+/// One decision of the engine that is not the recorded one.
+struct Divergence {
+  std::string where;                 ///< "run basic-1, operation 17" or "event 123456 (time 4711)"
+  std::string request;               ///< the call, in words
+  std::string expected;              ///< what the kernel did
+  std::string actual;                ///< what the engine did
+  std::vector<std::string> context;  ///< the zone's state and the engine's steps: which rule chose
+};
+
+/// A snapshot of the recording, compared with the engine's state at that point.
+struct ComparedSnapshot {
+  std::string label;
+  Comparison comparison;
+};
+
+/// The outcome of a replay.
+struct ReplayReport {
+  std::string strength;  ///< "scripted", "buddy" or "top"
+  std::string source;    ///< the file
+  std::uint64_t events = 0;
+  Tally decisions;
+  std::map<unsigned, Tally> by_order;
+  std::map<std::string, Tally> by_type;
+  std::map<std::size_t, Tally> by_cpu;
+  std::optional<Divergence> first_divergence;
+  std::vector<ComparedSnapshot> snapshots;
+  /// What was taken from the recording because it hangs on things outside the allocator, by kind.
+  std::map<std::string, std::uint64_t> taken_from_recording;
+  /// Divergences by what was seen to cause them.
+  std::map<std::string, std::uint64_t> divergence_kinds;
+  std::vector<std::string> notes;  ///< what was left out, and why
+
+  [[nodiscard]] std::size_t snapshots_equal() const {
+    std::size_t equal = 0;
+    for (const ComparedSnapshot& snapshot : snapshots)
+      equal += snapshot.comparison.equal() ? 1U : 0U;
+    return equal;
+  }
+  [[nodiscard]] bool agrees() const {
+    return decisions.checked == decisions.agreed && snapshots_equal() == snapshots.size();
+  }
+};
+
+}  // namespace mmbox::lab

@@ -1,0 +1,10 @@
+// The front door for C++ users: a machine, requests and frees, settings, events, and what can be read of it.
+//
+//   std::vector<std::byte> bytes = ...;                       // Machine::storage_size(config), zero-filled, aligned to
+//   64 mmbox::Machine machine{config, bytes}; machine.release_boot_memory(range); machine.finish_boot(); auto pfn =
+//   machine.alloc({.gfp = mmbox::gfp::kKernel, .order = mmbox::Order{2}, .cpu = mmbox::CpuId{0}});
+#pragma once
+
+#include "mmbox/core/machine/machine.h"
+#include "mmbox/core/observe/fragmentation.h"
+#include "mmbox/core/observe/validate.h"
