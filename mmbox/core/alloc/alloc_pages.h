@@ -49,6 +49,7 @@ std::size_t take_bulk(const MachineView& machine, const Request& request, std::s
   const AllocContext context = prepare(machine, single);
   const AllocFlags flags = context.flags;  // neither NOFRAGMENT nor the right to wake kswapd
   const Generation& generation = machine.env.rules->generation;
+  const std::size_t wanted = generation.walk.bulk_api == BulkApi::StillWanted ? out.size() - filled : out.size();
   ZoneState* chosen = nullptr;
   for (std::size_t z = context.preferred; z < context.list.size() && chosen == nullptr;
        z = next_zone(context.list, z + 1, context.highest, context.nodes)) {
@@ -59,9 +60,9 @@ std::size_t take_bulk(const MachineView& machine, const Request& request, std::s
       continue;
     if (machine.nodes.size() > 1 && zone.id != preferred.zone && zone.node != preferred.node)
       break;
-    const std::int64_t mark = zone.mark(flags.watermark()) + static_cast<std::int64_t>(out.size());
+    const std::int64_t mark = zone.mark(flags.watermark()) + static_cast<std::int64_t>(wanted);
     if (watermark_fast_ok(generation.watermark, Order{0}, mark, racy(zone.watermark_boost), context.gfp, flags,
-                          watermark_zone(zone, preferred.index), ZoneBlocks{zone}))
+                          watermark_zone(generation, zone, preferred.index), ZoneBlocks{zone}))
       chosen = &zone;
   }
   if (chosen == nullptr)
