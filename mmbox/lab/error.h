@@ -23,14 +23,14 @@ struct Error {
   [[nodiscard]] std::string text() const {
     std::string result = file;
     if (line != 0)
-      result += ":" + std::to_string(line);
+      (result += ':') += std::to_string(line);
     if (!result.empty())
       result += ": ";
     if (line == 0 && offset != 0)
-      result += "at byte " + std::to_string(offset) + ": ";
+      ((result += "at byte ") += std::to_string(offset)) += ": ";
     result += message;
     if (!remedy.empty())
-      result += "; " + remedy;
+      (result += "; ") += remedy;
     return result;
   }
   friend bool operator==(const Error&, const Error&) = default;
