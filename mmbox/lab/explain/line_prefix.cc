@@ -244,11 +244,11 @@ std::string clean_line(std::string_view line) {
     std::string_view to;
   };
   // "<TASK>" and "<IRQ>" are the kernel's own and stay.
-  constexpr std::array<Replacement, 20> kReplacements{
-      {{"&gt;", ">"},   {"&lt;", "<"},  {"&amp;", "&"},    {"&quot;", "\""}, {"&#39;", "'"},
-       {"&nbsp;", " "}, {"#012", "\n"}, {"\\n", "\n"},     {"\\x0a", "\n"},  {"\\012", "\n"},
-       {"=3D", "="},    {"=20", " "},   {"<br>", ""},      {"<br/>", ""},    {"<br />", ""},
-       {"<BR>", ""},    {"</p>", ""},   {"\xc3\x97", "*"}, {"</pre>", ""},   {"\r", "\n"}}};
+  constexpr std::array<Replacement, 21> kReplacements{
+      {{"\xc2\xa0", " "}, {"&gt;", ">"},  {"&lt;", "<"}, {"&amp;", "&"},  {"&quot;", "\""}, {"&#39;", "'"},
+       {"&nbsp;", " "},   {"#012", "\n"}, {"\\n", "\n"}, {"\\x0a", "\n"}, {"\\012", "\n"},  {"=3D", "="},
+       {"=20", " "},      {"<br>", ""},   {"<br/>", ""}, {"<br />", ""},  {"<BR>", ""},     {"</p>", ""},
+       {"\xc3\x97", "*"}, {"</pre>", ""}, {"\r", "\n"}}};
   std::string result;
   result.reserve(line.size());
   for (std::size_t i = 0; i < line.size();) {

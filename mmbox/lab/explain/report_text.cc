@@ -338,9 +338,9 @@ Record classify(std::string_view text) {
 
 namespace {
 /// What the parts of a broken header begin with.
-constexpr std::array<std::string_view, 13> kHeaderParts{"order:",    "mode:",   "order=",        "gfp_mask=", "GFP_",
-                                                        "__GFP_",    "|",       ",",             "nodemask=", "cpuset=",
-                                                        "mems_allowed=", "oom_score_adj=", "failure"};
+constexpr std::array<std::string_view, 13> kHeaderParts{
+    "order:", "mode:",     "order=",  "gfp_mask=",     "GFP_",           "__GFP_", "|",
+    ",",      "nodemask=", "cpuset=", "mems_allowed=", "oom_score_adj=", "failure"};
 }  // namespace
 
 bool may_continue(RecordKind kind, std::string_view text) {
@@ -731,6 +731,11 @@ void parse_free_area(std::string_view text, ZoneText& zone) {
           blocks.letters += c;
       rest.remove_prefix(close + 1);
     }
+    // Larger than any machine: garbage, and a danger to the sums.
+    constexpr std::uint64_t kMaxKb = 1ULL << 46;
+    const bool is_power = (blocks.size_kb & (blocks.size_kb - 1)) == 0;
+    if (!is_power || blocks.size_kb > kMaxKb || blocks.count > kMaxKb / blocks.size_kb)
+      return;
     if (zone.blocks.size() >= kMaxOrders || (!zone.blocks.empty() && blocks.size_kb != zone.blocks.back().size_kb * 2))
       return;  // not a free-area line any more
     zone.blocks.push_back(std::move(blocks));

@@ -154,6 +154,7 @@ constexpr GfpName kNames310[] = {
     {0x40000, "GFP_THISNODE"},   {0x80000, "GFP_RECLAIMABLE"},
     {0x8, "GFP_MOVABLE"},        {0x200000, "GFP_NOTRACK"},
     {0x400000, "GFP_NO_KSWAPD"}, {0x800000, "GFP_OTHER_NODE"},
+    {0x100000, "GFP_KMEMCG"},    {0x1000000, "GFP_WRITE"},
 };
 constexpr GfpName kNames44[] = {
     {0x24200ca, "GFP_HIGHUSER_MOVABLE"},
