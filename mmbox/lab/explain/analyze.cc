@@ -286,7 +286,7 @@ class Analyzer {
       verdict.sentence =
           fmt::format("Cannot tell which zone refused the {}: the report has no zone lines.", request_text());
       result_.confidence = Confidence::None;
-      find_remedies(result_, kernel_, plan_);
+      find_remedies(result_, kernel_);
       return;
     }
     const ZoneFacts* const zone = deciding_zone();
@@ -311,7 +311,7 @@ class Analyzer {
       verdict.short_by = zone->short_by;
     verdict.sentence = sentence(*zone);
     judge_confidence(*zone);
-    find_remedies(result_, kernel_, plan_);
+    find_remedies(result_, kernel_);
   }
 
   void no_candidate_verdict() {
@@ -334,7 +334,7 @@ class Analyzer {
       verdict.sentence = fmt::format("No zone may serve the {}: nodemask or cpuset forbids every node that is listed.",
                                      request_text());
     result_.confidence = result_.is_torn && report_.zones.empty() ? Confidence::Low : Confidence::High;
-    find_remedies(result_, kernel_, plan_);
+    find_remedies(result_, kernel_);
   }
 
   [[nodiscard]] std::string others_text(const ZoneFacts& deciding) const {
@@ -429,16 +429,21 @@ class Analyzer {
                            request.no_watermarks ? ", not even for a task that may use the last reserves" : "");
         break;
       case Check::Passes:
+        if (request.no_watermarks && !plan_.tests_high)
+          return fmt::format(
+              "The state that was printed would satisfy the {}: {} has a free block, and no watermark "
+              "applies to this task, so it changed between the refusal and the report (a race).",
+              what, zone.label());
         return fmt::format(
             "The state that was printed would satisfy the {}: {} passes {} by {} page{}, so it changed "
             "between the refusal and the report (a race), or a rule that is not printed refused.",
-            what, zone.label(),
-            request.no_watermarks && !plan_.tests_high ? "without a watermark" : "the " + mark + " mark",
-            attempt.margin, attempt.margin == 1 ? "" : "s");
+            what, zone.label(), "the " + mark + " mark", attempt.margin, attempt.margin == 1 ? "" : "s");
       default: text = fmt::format("Cannot tell which check refused the {}.", what); break;
     }
     if (result_.kind == ReportKind::AllocationStall)
       text = "Slow, not failed. " + text;
+    if (zone.attempts.size() > 1 && zone.attempts.front().check != zone.check)
+      text += fmt::format(" At the min mark, tried before: {}.", name_of(zone.attempts.front().check));
     if (is_oom() && !report_.victim.empty())
       text += fmt::format(" {} was killed for it.", report_.victim);
     return text + others_text(zone);
@@ -603,7 +608,7 @@ class Analyzer {
         verdict.short_by = zone->short_by;
       verdict.sentence = fmt::format("vmalloc{} failed, and single pages were short too: ", size) + sentence(*zone);
       result_.confidence = result_.is_torn ? Confidence::Low : Confidence::Medium;
-      find_remedies(result_, kernel_, plan_);
+      find_remedies(result_, kernel_);
       return;
     }
     verdict.check = Check::None;

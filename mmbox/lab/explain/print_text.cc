@@ -159,6 +159,8 @@ std::string attempt_text(const ZoneFacts& zone, const Attempt& attempt) {
     text += fmt::format("; without the blocks of orders 0 to {}: {} is not > {} (mark halved {} times), short by {}",
                         attempt.loop_failed_order, attempt.loop_left, attempt.loop_mark, attempt.loop_failed_order + 1,
                         attempt.short_by);
+  else if (attempt.margin > 0 && attempt.check != Check::Passes)
+    text += fmt::format("; but {}", name_of(attempt.check));
   return text;
 }
 
@@ -239,7 +241,7 @@ std::string to_text(const Explanation& e, unsigned long long number) {
   out += "\n";
   append_wrapped(out, "  ", printable(e.verdict.sentence), 2);
   if (!e.remedies.empty()) {
-    out += "\n  What would have let it through, cheapest first\n";
+    out += e.request ? "\n  What would have let it through, cheapest first\n" : "\n  What to look at\n";
     for (const Remedy& remedy : e.remedies)
       append_wrapped(out, remedy.certainty == Certainty::Exact ? "  [exact]  " : "  [likely] ", printable(remedy.text),
                      11);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "mmbox/lab/explain/request.h"
+#include "mmbox/lab/explain/zone_walk.h"
 
 namespace mmbox::lab::explain {
 namespace {
@@ -20,18 +21,20 @@ std::string size_text(std::uint64_t bytes) {
 }
 
 /// Works on one explanation; each method adds what it finds.
+///
+/// A request is let through by the first attempt that passes, and the one at the min mark comes first and asks less
+/// than the last one before the OOM killer. So what would have helped is asked of the min mark, always.
 class RemedyFinder {
  public:
-  RemedyFinder(Explanation& explanation, const KernelFacts& kernel, TestPlan plan)
-      : explanation_(&explanation), request_(*explanation.request), kernel_(&kernel), plan_(plan) {}
+  RemedyFinder(Explanation& explanation, const KernelFacts& kernel)
+      : explanation_(&explanation), request_(*explanation.request), kernel_(&kernel) {}
 
   void find() {
     if (explanation_->verdict.check == Check::Passes) {
       add(Certainty::Likely, "nothing needs to change if the caller tries again: the printed state has room for it");
       return;
     }
-    if (plan_.tests_high)
-      exhaustion();
+    exhaustion();
     smaller_order();
     compaction_by_mask();
     sleeping_caller();
@@ -61,7 +64,7 @@ class RemedyFinder {
     for (const ZoneFacts& zone : zones()) {
       if (!zone.is_eligible)
         continue;
-      const Attempt attempt = last_attempt(zone, request, *kernel_, plan_, what_if);
+      const Attempt attempt = last_attempt(zone, request, *kernel_, kMinOnly, what_if);
       if (attempt.check == Check::Passes)
         return std::pair{&zone, attempt.spare()};
     }
@@ -91,7 +94,20 @@ class RemedyFinder {
 
   [[nodiscard]] bool any_zone_is(Check check) const {
     return std::any_of(zones().begin(), zones().end(),
-                       [&](const ZoneFacts& zone) { return zone.is_eligible && zone.check == check; });
+                       [&](const ZoneFacts& zone) { return zone.is_eligible && first_check(zone) == check; });
+  }
+
+  /// What the attempt at the min mark said.
+  [[nodiscard]] static Check first_check(const ZoneFacts& zone) {
+    return zone.attempts.empty() ? zone.check : zone.attempts.front().check;
+  }
+
+  /// Pages short at the min mark in the zone of the verdict.
+  [[nodiscard]] std::int64_t short_by() const {
+    for (const ZoneFacts& zone : zones())
+      if (zone.is_eligible && zone.label() == explanation_->verdict.zone && !zone.attempts.empty())
+        return zone.attempts.front().short_by;
+    return 0;
   }
 
   void smaller_order() {
@@ -132,20 +148,19 @@ class RemedyFinder {
       return;
     const std::int64_t pages = reclaimable();
     const std::string zones_text = request_.order > 0 ? suitable_zones() : std::string{};
-    const std::int64_t short_by = explanation_->verdict.short_by.value_or(0);
-    if (short_by > 0 && pages > short_by)
+    if (short_by() > 0 && pages > short_by())
       add(Certainty::Likely,
           fmt::format("a caller that may sleep (GFP_KERNEL) could have reclaimed: {} pages of clean "
                       "page cache{} were there, {} were short",
                       pages, explanation_->report.free_swap_kb.value_or(0) > 0 ? " and swappable memory" : "",
-                      short_by));
+                      short_by()));
     else if (!zones_text.empty())
       add(Certainty::Likely,
           fmt::format("a caller that may sleep (GFP_KERNEL) could have compacted: suitable in {}", zones_text));
   }
 
   void reserve_rights() {
-    if (request_.gfp.has(gfp::kHigh) || request_.gfp.has(gfp::kDirectReclaim) || plan_.tests_high)
+    if (request_.gfp.has(gfp::kHigh) || request_.gfp.has(gfp::kDirectReclaim))
       return;
     const RequestFacts atomic = changed(request_.gfp | gfp::kHigh | gfp::kAtomic | gfp::kKswapdReclaim, request_.order);
     if (const auto found = passes(atomic))
@@ -156,7 +171,7 @@ class RemedyFinder {
   }
 
   void cma_rights() {
-    if (request_.type == Migratetype::Movable && !plan_.tests_high)
+    if (request_.type == Migratetype::Movable)
       return;
     if (!any_zone_is(Check::OnlyCma) && !any_zone_is(Check::Cma))
       return;
@@ -182,7 +197,7 @@ class RemedyFinder {
       else
         gfp = gfp.without(gfp::kDma | gfp::kDma32);
       const RequestFacts wider = changed(gfp, request_.order);
-      const Attempt attempt = last_attempt(zone, wider, *kernel_, plan_);
+      const Attempt attempt = last_attempt(zone, wider, *kernel_, kMinOnly);
       if (attempt.check != Check::Passes)
         continue;
       add(Certainty::Exact,
@@ -221,12 +236,12 @@ class RemedyFinder {
   /// reserve = managed pages of the zones above / ratio, so the ratio that gives a small enough reserve is computable.
   void reserve_ratio() {
     for (const ZoneFacts& zone : zones()) {
-      if (!zone.is_eligible || zone.check != Check::LowmemReserve)
+      if (!zone.is_eligible || first_check(zone) != Check::LowmemReserve)
         continue;
-      const Attempt without = last_attempt(zone, request_, *kernel_, plan_, {.without_reserve = true});
+      const Attempt without = last_attempt(zone, request_, *kernel_, kMinOnly, {.without_reserve = true});
       if (without.check != Check::Passes || without.margin < 2)
         continue;
-      const std::int64_t reserve_now = zone.attempts.back().lowmem_reserve;
+      const std::int64_t reserve_now = zone.attempts.front().lowmem_reserve;
       const std::int64_t reserve_most = without.margin - 1;
       std::int64_t managed_above = 0;
       for (const ZoneFacts& other : zones())
@@ -259,10 +274,9 @@ class RemedyFinder {
   }
 
   void earlier_kswapd() {
-    if (request_.may_reclaim || !request_.may_wake_kswapd || plan_.tests_high)
+    if (request_.may_reclaim || !request_.may_wake_kswapd)
       return;
-    const std::int64_t short_by = explanation_->verdict.short_by.value_or(0);
-    if (short_by <= 0 || reclaimable() < short_by)
+    if (short_by() <= 0 || reclaimable() < short_by())
       return;
     const ZoneFacts* const zone = first_eligible();
     if (zone == nullptr || !zone->low || !zone->min)
@@ -295,7 +309,7 @@ class RemedyFinder {
     for (const ZoneFacts& zone : zones()) {
       if (!zone.is_eligible)
         continue;
-      const Attempt attempt = last_attempt(zone, request_, later, plan_);
+      const Attempt attempt = last_attempt(zone, request_, later, kMinOnly);
       if (attempt.check == Check::Passes) {
         add(Certainty::Exact,
             fmt::format("kernels since 4.4 only ask whether a block is free: {} would have passed by {} pages",
@@ -371,15 +385,15 @@ class RemedyFinder {
   Explanation* explanation_;
   RequestFacts request_;
   const KernelFacts* kernel_;
-  TestPlan plan_;
+  static constexpr TestPlan kMinOnly{.tests_min = true, .tests_high = false};
 };
 
 }  // namespace
 
-void find_remedies(Explanation& explanation, const KernelFacts& kernel, TestPlan plan) {
+void find_remedies(Explanation& explanation, const KernelFacts& kernel) {
   if (!explanation.request || explanation.zones.empty())
     return;
-  RemedyFinder{explanation, kernel, plan}.find();
+  RemedyFinder{explanation, kernel}.find();
 }
 
 }  // namespace mmbox::lab::explain

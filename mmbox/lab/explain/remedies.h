@@ -3,12 +3,11 @@
 
 #include "mmbox/lab/explain/explanation.h"
 #include "mmbox/lab/explain/kernel_facts.h"
-#include "mmbox/lab/explain/zone_walk.h"
 
 namespace mmbox::lab::explain {
 
 /// Fills `explanation.remedies`, cheapest first: the caller's request, its mask, settings, the machine.
 /// Needs the request, the walked zones and the verdict.
-void find_remedies(Explanation& explanation, const KernelFacts& kernel, TestPlan plan);
+void find_remedies(Explanation& explanation, const KernelFacts& kernel);
 
 }  // namespace mmbox::lab::explain
