@@ -1,0 +1,61 @@
+# Sources are globbed: a file belongs to the target of the folder that it stands in. A folder that is not there yet
+# makes no target.
+
+# Sets `out` to the sources under `folder`, without tests, fuzzers and main().
+function(mmbox_sources out folder)
+  file(GLOB_RECURSE found CONFIGURE_DEPENDS ${folder}/*.cc ${folder}/*.c)
+  list(FILTER found EXCLUDE REGEX "_test\\.cc$|_fuzz\\.cc$|/cli/main\\.cc$")
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()
+
+# mmbox_library(<folder> <libraries>…): the static library mmbox_<folder> of mmbox/<folder>, above those made before it
+# (`mmbox_libraries`, highest first).
+macro(mmbox_library folder)
+  mmbox_sources(${folder}_sources mmbox/${folder})
+  if(${folder}_sources)
+    add_library(mmbox_${folder} STATIC ${${folder}_sources})
+    target_link_libraries(mmbox_${folder} PUBLIC ${mmbox_libraries} mmbox_core ${ARGN} PRIVATE mmbox_warnings)
+    list(PREPEND mmbox_libraries mmbox_${folder})
+  endif()
+endmacro()
+
+# mmbox_test(<target> <label> <sources>…): a GoogleTest program, each of its tests known to ctest.
+function(mmbox_test target label)
+  if(NOT ARGN)
+    return()
+  endif()
+  add_executable(${target} ${ARGN})
+  target_compile_definitions(${target} PRIVATE MMBOX_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
+                             MMBOX_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_link_libraries(${target} PRIVATE ${mmbox_libraries} mmbox_core mmbox_warnings GTest::gmock GTest::gtest_main
+                        fmt::fmt nlohmann_json::nlohmann_json)
+  if(TARGET mmbox)  # some tests run the command as a user would
+    target_compile_definitions(${target} PRIVATE MMBOX_COMMAND="$<TARGET_FILE:mmbox>")
+    add_dependencies(${target} mmbox)
+  endif()
+  if(label)
+    set(properties PROPERTIES LABELS ${label})
+  endif()
+  gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60 ${properties})
+endfunction()
+
+# mmbox_benchmarks(<sources>…): one Google Benchmark program a file, under bench/ of the build. The allocators that
+# mmbox is measured against are called by their own names (mallocx, mi_malloc, tc_memalign, scalable_malloc); libc comes
+# first, so that plain malloc stays libc's.
+function(mmbox_benchmarks)
+  find_package(benchmark REQUIRED)
+  set(rivals)
+  foreach(rival jemalloc mimalloc tcmalloc tbbmalloc)
+    find_library(MMBOX_RIVAL_${rival} ${rival})
+    if(MMBOX_RIVAL_${rival})
+      list(APPEND rivals ${MMBOX_RIVAL_${rival}})
+    endif()
+  endforeach()
+  foreach(source ${ARGN})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE ${mmbox_libraries} mmbox_core mmbox_warnings benchmark::benchmark fmt::fmt
+                          -Wl,--as-needed -lc ${rivals} -Wl,--no-as-needed)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
+  endforeach()
+endfunction()
