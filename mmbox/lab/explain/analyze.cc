@@ -440,6 +440,11 @@ class Analyzer {
             what, zone.label(), "the " + mark + " mark", attempt.margin, attempt.margin == 1 ? "" : "s");
       default: text = fmt::format("Cannot tell which check refused the {}.", what); break;
     }
+    for (const Check also : attempt.also)
+      text += fmt::format(" It would also have passed {}.", also == Check::Boost ? "without the boost"
+                                                            : also == Check::HighAtomic
+                                                                ? "if the high-atomic reserve counted"
+                                                                : "if CMA pages counted");
     if (result_.kind == ReportKind::AllocationStall)
       text = "Slow, not failed. " + text;
     if (zone.attempts.size() > 1 && zone.attempts.front().check != zone.check)
@@ -488,6 +493,8 @@ class Analyzer {
         zone.check != Check::Fragmented)
       at_most(Confidence::Medium);
     if (zone.check == Check::HighAtomic && !zone.highatomic_is_exact)
+      at_most(Confidence::Medium);
+    if (zone.check == Check::Boost && zone.boost_is_inferred)
       at_most(Confidence::Medium);
     // The shortcut of 4.7 to 5.8 does not deduct the reserve; by it one page passes, so the refusal was a near thing.
     if (zone.check == Check::HighAtomic && result_.request->order == 0 &&
@@ -726,6 +733,12 @@ class Analyzer {
 
   void add_notes() {
     auto& notes = result_.notes;
+    for (const ZoneFacts& zone : result_.zones)
+      if (zone.boost_is_inferred)
+        notes.push_back(
+            fmt::format("min of {} is more than 4 x (low - min), so at least {} pages of it are a boost that "
+                        "this kernel does not print",
+                        zone.label(), zone.boost.value_or(0)));
     if (result_.request) {
       const RequestFacts& request = *result_.request;
       const bool loops = request.may_loop && request.order <= kCostlyOrder && !request.no_watermarks;

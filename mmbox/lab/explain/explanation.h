@@ -122,6 +122,8 @@ struct Attempt {
   Check check = Check::CannotTell;
   /// Pages short of passing this comparison; 0 if the pages suffice.
   std::int64_t short_by = 0;
+  /// Further single deductions without each of which the comparison would pass as well.
+  std::vector<Check> also{};
 
   /// Pages to spare in the comparison that is passed last.
   [[nodiscard]] std::int64_t spare() const { return is_loop && !loop_failed_first ? loop_left - loop_mark : margin; }
@@ -138,6 +140,7 @@ struct ZoneFacts {
 
   std::optional<std::int64_t> free{};
   std::optional<std::int64_t> boost{};
+  bool boost_is_inferred = false;  ///< not printed; at least this much is in the marks
   std::optional<std::int64_t> min{};
   std::optional<std::int64_t> low{};
   std::optional<std::int64_t> high{};

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "mmbox/lab/explain/print.h"
 
@@ -32,7 +33,10 @@ Json attempt_json(const Attempt& attempt) {
             {"need_pages", attempt.need},
             {"margin_pages", attempt.margin},
             {"check", name_of(attempt.check)},
-            {"short_by_pages", attempt.short_by}};
+            {"short_by_pages", attempt.short_by},
+            {"also", Json::array()}};
+  for (const Check also : attempt.also)
+    json["also"].push_back(name_of(also));
   if (attempt.is_loop && !attempt.loop_failed_first && attempt.check == Check::HighOrderWatermark)
     json["per_order"] = {
         {"order", attempt.loop_failed_order}, {"left_pages", attempt.loop_left}, {"mark_pages", attempt.loop_mark}};
@@ -54,6 +58,7 @@ Json zone_json(const ZoneFacts& zone) {
               {"short_by_pages", zone.short_by},
               {"free_pages", optional_number(zone.free)},
               {"boost_pages", optional_number(zone.boost)},
+              {"boost_inferred", zone.boost_is_inferred},
               {"min_pages", optional_number(zone.min)},
               {"low_pages", optional_number(zone.low)},
               {"high_pages", optional_number(zone.high)},
@@ -104,7 +109,7 @@ Json request_json(const Explanation& e) {
 
 }  // namespace
 
-std::string to_json(const Explanation& e) {
+std::string to_json(const Explanation& e, std::string_view file) {
   Json zones = Json::array();
   for (const ZoneFacts& zone : e.zones)
     zones.push_back(zone_json(zone));
@@ -117,7 +122,8 @@ std::string to_json(const Explanation& e) {
                         {"text", remedy.text},
                         {"zone", text_or_null(remedy.zone)},
                         {"margin_pages", optional_number(remedy.margin)}});
-  const Json json{{"kind", name_of(e.kind)},
+  const Json json{{"file", file.empty() ? Json(nullptr) : Json(std::string{file})},
+                  {"kind", name_of(e.kind)},
                   {"line", e.report.first_line},
                   {"last_line", e.report.last_line},
                   {"task", text_or_null(e.report.comm)},

@@ -144,8 +144,9 @@ std::string attempt_text(const ZoneFacts& zone, const Attempt& attempt) {
     text += fmt::format(" - {} CMA", attempt.cma_pages);
   text += fmt::format(" = {} left; {} {}", attempt.left, attempt.mark_name, attempt.printed_mark);
   if (zone.boost.value_or(0) > 0)
-    text += attempt.without_boost ? fmt::format(" without boost {}", *zone.boost)
-                                  : fmt::format(" (boost {} in it)", *zone.boost);
+    text += attempt.without_boost
+                ? fmt::format(" without boost {}", *zone.boost)
+                : fmt::format(" ({}boost {} in it)", zone.boost_is_inferred ? "at least " : "", *zone.boost);
   if (attempt.lowered_mark != attempt.printed_mark)
     text += fmt::format(", lowered to {} by its rights", attempt.lowered_mark);
   if (attempt.lowmem_reserve > 0)

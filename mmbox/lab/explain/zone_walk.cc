@@ -73,6 +73,20 @@ class PrintedBlocks {
   bool has_letters_;
 };
 
+/// Kernels 5.0 to 5.15 boost the marks without saying so. Without a boost min is at most 4 × (low - min) + 3, since
+/// that distance is at least a quarter of it; what is above is boost.
+/// Source: __setup_per_zone_wmarks(), mm/page_alloc.c; 05a section 4.
+void infer_boost(ZoneFacts& zone, const KernelFacts& kernel) {
+  constexpr std::uint32_t kFirstBoost = 5000;
+  if (zone.boost || kernel.version < kFirstBoost || !zone.min || !zone.low)
+    return;
+  const std::int64_t most = 4 * (*zone.low - *zone.min) + 3;
+  if (*zone.min > most && *zone.low > *zone.min) {
+    zone.boost = *zone.min - most;
+    zone.boost_is_inferred = true;
+  }
+}
+
 std::string letters_from_order(const ZoneFacts& zone, unsigned order) {
   std::string result;
   for (std::size_t o = order; o < zone.blocks.size(); ++o)
@@ -249,6 +263,7 @@ ZoneFacts zone_facts(const ZoneText& text, const FailureReport& report, const Ke
   if (report.free_swap_kb.value_or(0) > 0)
     zone.reclaimable_anon = of(ZoneField::ActiveAnon) + of(ZoneField::InactiveAnon);
   set_highatomic(zone, kernel);
+  infer_boost(zone, kernel);
   return zone;
 }
 
@@ -354,14 +369,18 @@ void walk_zone(ZoneFacts& zone, const RequestFacts& request, const KernelFacts& 
       const Attempt other = test_zone(zone, request, kernel, flags, attempt.mark_name, what_if);
       return other.check != Check::LowMemory && other.check != Check::CannotTell;
     };
-    if (attempt.lowmem_reserve > 0 && pages_suffice({.without_reserve = true}))
-      attempt.check = Check::LowmemReserve;
-    else if (zone.boost.value_or(0) > 0 && pages_suffice({.without_boost = true}))
-      attempt.check = Check::Boost;
-    else if (attempt.highatomic_pages > 0 && pages_suffice({.without_highatomic = true}))
-      attempt.check = Check::HighAtomic;
-    else if (attempt.cma_pages > 0 && pages_suffice({.with_cma = true}))
-      attempt.check = Check::Cma;
+    const auto blame = [&](bool deducted, WhatIf what_if, Check check) {
+      if (!deducted || !pages_suffice(what_if))
+        return;
+      if (attempt.check == Check::LowMemory)
+        attempt.check = check;
+      else
+        attempt.also.push_back(check);
+    };
+    blame(attempt.lowmem_reserve > 0, {.without_reserve = true}, Check::LowmemReserve);
+    blame(zone.boost.value_or(0) > 0 && !attempt.without_boost, {.without_boost = true}, Check::Boost);
+    blame(attempt.highatomic_pages > 0, {.without_highatomic = true}, Check::HighAtomic);
+    blame(attempt.cma_pages > 0, {.with_cma = true}, Check::Cma);
   }
   if (zone.attempts.empty())
     return;
