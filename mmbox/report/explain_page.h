@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "mmbox/lab/explain/explanation.h"
+#include "mmbox/lab/explain/explain_result.h"
 
 namespace mmbox::report {
 

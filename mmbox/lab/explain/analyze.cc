@@ -9,7 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "mmbox/lab/explain/explanation.h"
+#include "mmbox/lab/explain/explain_result.h"
 #include "mmbox/lab/explain/kernel_facts.h"
 #include "mmbox/lab/explain/remedies.h"
 #include "mmbox/lab/explain/request.h"

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "mmbox/lab/explain/explanation.h"
+#include "mmbox/lab/explain/explain_result.h"
 #include "mmbox/lab/explain/kernel_facts.h"
 #include "mmbox/lab/snapshot/snapshot.h"
 

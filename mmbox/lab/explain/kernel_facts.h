@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <string>
 
-#include "mmbox/core/alloc/watermark_check.h"
 #include "mmbox/lab/explain/failure_report.h"
 #include "mmbox/lab/formats/gfp_layout.h"
+#include "mmbox/mmbox.h"
 
 namespace mmbox::lab::explain {
 

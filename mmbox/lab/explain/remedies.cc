@@ -94,12 +94,20 @@ class RemedyFinder {
 
   [[nodiscard]] bool any_zone_is(Check check) const {
     return std::any_of(zones().begin(), zones().end(),
-                       [&](const ZoneFacts& zone) { return zone.is_eligible && first_check(zone) == check; });
+                       [&](const ZoneFacts& zone) { return zone.is_eligible && blames(zone, check); });
   }
 
   /// What the attempt at the min mark said.
   [[nodiscard]] static Check first_check(const ZoneFacts& zone) {
     return zone.attempts.empty() ? zone.check : zone.attempts.front().check;
+  }
+
+  /// True if the attempt at the min mark failed on this check, or would have passed without it as well.
+  [[nodiscard]] static bool blames(const ZoneFacts& zone, Check check) {
+    if (first_check(zone) == check)
+      return true;
+    return !zone.attempts.empty() && std::find(zone.attempts.front().also.begin(), zone.attempts.front().also.end(),
+                                               check) != zone.attempts.front().also.end();
   }
 
   /// Pages short at the min mark in the zone of the verdict.

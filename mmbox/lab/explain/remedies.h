@@ -1,7 +1,7 @@
 // What would have let a refused request through, computed on the printed state; nothing that the numbers refute.
 #pragma once
 
-#include "mmbox/lab/explain/explanation.h"
+#include "mmbox/lab/explain/explain_result.h"
 #include "mmbox/lab/explain/kernel_facts.h"
 
 namespace mmbox::lab::explain {

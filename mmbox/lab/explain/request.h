@@ -1,7 +1,7 @@
 // From a printed mask to what the request was: zones it may use, mobility, rights, and what its slow path may do.
 #pragma once
 
-#include "mmbox/lab/explain/explanation.h"
+#include "mmbox/lab/explain/explain_result.h"
 #include "mmbox/lab/explain/kernel_facts.h"
 
 namespace mmbox::lab::explain {

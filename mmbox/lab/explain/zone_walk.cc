@@ -6,8 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "mmbox/core/alloc/watermark_check.h"
-#include "mmbox/core/observe/fragmentation.h"
+#include "mmbox/mmbox.h"
 
 namespace mmbox::lab::explain {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "mmbox/lab/explain/explanation.h"
+#include "mmbox/lab/explain/explain_result.h"
 #include "mmbox/lab/explain/kernel_facts.h"
 
 namespace mmbox::lab::explain {
