@@ -58,7 +58,7 @@ AnchorSearch::Hit AnchorSearch::find(std::string_view text, std::size_t from) co
     const std::size_t begin = at + 1 - kShortest;
     const std::string_view rest = text.substr(begin, kLongest);
     for (const Anchor& anchor : kAnchors)
-      if (rest.substr(0, anchor.word.size()) == anchor.word)
+      if (rest.front() == anchor.word.front() && rest.substr(0, anchor.word.size()) == anchor.word)
         return {begin, anchor.wants_look_back};
     ++at;
   }

@@ -38,13 +38,18 @@ bool is_oom(const FailureReport& report) {
   return report.headline == Headline::OomKiller;
 }
 
+/// A report whose first line is lost may be the OOM killer's as well.
+bool may_be_oom(const FailureReport& report) {
+  return is_oom(report) || (report.headline == Headline::None && report.has_mem_info);
+}
+
 std::uint64_t patience(const FailureReport& report, bool has_tail) {
   if (report.headline == Headline::CmaFailure || report.headline == Headline::OomKill ||
       report.headline == Headline::MemcgOomKill)
     return kPatienceOfCma;
   if (!report.has_mem_info && report.zones.empty())
     return kPatienceBeforeMemInfo;
-  if (is_oom(report) && report.victim.empty())
+  if (may_be_oom(report) && report.victim.empty())
     return has_tail ? kPatienceForKill : kPatienceInMemInfo;
   return has_tail ? kPatienceAfterTail : kPatienceInMemInfo;
 }
@@ -80,6 +85,14 @@ ReportAssembler::Open* ReportAssembler::choose(const StrippedLine& line, Accepts
   if (switched_ && newest == last_open_ && newest->touched - oldest->touched <= kAlternating)
     return oldest;
   return newest;
+}
+
+/// As `choose`, for lines that stand after "Mem-Info:": a report that is not there yet gets them only if no other does.
+template <class Accepts>
+ReportAssembler::Open* ReportAssembler::choose_body(const StrippedLine& line, Accepts accepts) {
+  Open* const open =
+      choose(line, [&](const Open& candidate) { return candidate.report.has_mem_info && accepts(candidate); });
+  return open != nullptr ? open : choose(line, accepts);
 }
 
 ReportAssembler::Open& ReportAssembler::start(const StrippedLine& line, std::uint64_t number) {
@@ -135,7 +148,7 @@ bool ReportAssembler::continue_record(const StrippedLine& line, std::uint64_t nu
   if (open == nullptr)
     return false;
   if (open->last_ended_in_blank || open->last_kind == RecordKind::CpuLine ||
-      needs_blank_between(open->last_text, line.text))
+      open->last_kind == RecordKind::LowmemReserve || needs_blank_between(open->last_text, line.text))
     open->last_text += ' ';
   open->last_text += line.text;
   open->last_ended_in_blank = line.ended_in_blank;
@@ -211,7 +224,7 @@ void ReportAssembler::apply_header(const Record& record, const StrippedLine& lin
 }
 
 void ReportAssembler::apply_zone(const Record& record, const StrippedLine& line, std::uint64_t number) {
-  Open* open = choose(line, [&](const Open& candidate) {
+  Open* open = choose_body(line, [&](const Open& candidate) {
     const ZoneText* const zone = find_zone(candidate.report, record);
     return zone == nullptr || !zone->has_zone_line;
   });
@@ -235,7 +248,7 @@ void ReportAssembler::apply_free_area(const Record& record, const StrippedLine& 
     const ZoneText* const zone = find_zone(candidate.report, record);
     return zone == nullptr ? candidate.report.has_mem_info : zone->blocks.empty();
   };
-  Open* open = choose(line, accepts);
+  Open* open = choose_body(line, accepts);
   if (open != nullptr && line.writer == 0) {
     // Two reports wait for this line: its total belongs to the zone whose free pages are nearest.
     ZoneText blocks{};
@@ -279,14 +292,15 @@ void ReportAssembler::apply(const Record& original, const StrippedLine& line, st
       fragment_line_ != 0 && number - fragment_line_ == 1)
     record.node = fragment_node_;
 
-  const auto with = [&](auto accepts, auto parse) {
-    Open* const open = choose(line, accepts);
+  const auto use = [&](Open* open, auto parse) {
     if (open == nullptr)
       return false;
     parse(*open);
     touch(*open, record, line, number);
     return true;
   };
+  const auto with = [&](auto accepts, auto parse) { return use(choose(line, accepts), parse); };
+  const auto with_body = [&](auto accepts, auto parse) { return use(choose_body(line, accepts), parse); };
   switch (record.kind) {
     case RecordKind::AllocationHeader:
     case RecordKind::OomHeader:
@@ -352,11 +366,11 @@ void ReportAssembler::apply(const Record& original, const StrippedLine& line, st
         }
         return open.report.headline != Headline::CmaFailure;
       };
-      (void)with(is_new, [&](Open& open) { parse_global_stats(record.text, open.report); });
+      (void)with_body(is_new, [&](Open& open) { parse_global_stats(record.text, open.report); });
       break;
     }
     case RecordKind::NodeLine:
-      (void)with(
+      (void)with_body(
           [&](const Open& open) {
             return open.report.nodes.size() < kMaxNodes &&
                    std::none_of(open.report.nodes.begin(), open.report.nodes.end(),
@@ -402,7 +416,7 @@ void ReportAssembler::apply(const Record& original, const StrippedLine& line, st
           });
       break;
     case RecordKind::TaskRow:
-      (void)with([](const Open& open) { return is_oom(open.report) && open.report.victim.empty(); },
+      (void)with([](const Open& open) { return may_be_oom(open.report) && open.report.victim.empty(); },
                  [&](Open& open) { parse_task_row(record.text, open.report); });
       break;
     case RecordKind::Memcg:
@@ -410,12 +424,18 @@ void ReportAssembler::apply(const Record& original, const StrippedLine& line, st
                  [&](Open& open) { parse_memcg(record.text, open.report); });
       break;
     case RecordKind::OomSummary:
-      (void)with([](const Open& open) { return is_oom(open.report) && open.report.constraint.empty(); },
-                 [&](Open& open) { parse_oom_summary(record.text, open.report); });
+      (void)with([](const Open& open) { return may_be_oom(open.report) && open.report.constraint.empty(); },
+                 [&](Open& open) {
+                   open.report.headline = Headline::OomKiller;
+                   parse_oom_summary(record.text, open.report);
+                 });
       break;
     case RecordKind::KillLine:
-      if (!with([](const Open& open) { return is_oom(open.report) && open.report.victim.empty(); },
-                [&](Open& open) { parse_kill_line(record.text, open.report); })) {
+      if (!with([](const Open& open) { return may_be_oom(open.report) && open.report.victim.empty(); },
+                [&](Open& open) {
+                  open.report.headline = Headline::OomKiller;
+                  parse_kill_line(record.text, open.report);
+                })) {
         // "Killed process N" repeats the "Kill process N" before it in old kernels.
         FailureReport kill{};
         parse_kill_line(record.text, kill);

@@ -57,6 +57,8 @@ class ReportAssembler {
 
   template <class Accepts>
   Open* choose(const StrippedLine& line, Accepts accepts);
+  template <class Accepts>
+  Open* choose_body(const StrippedLine& line, Accepts accepts);
   Open& start(const StrippedLine& line, std::uint64_t number);
   void touch(Open& open, const Record& record, const StrippedLine& line, std::uint64_t number);
   bool continue_record(const StrippedLine& line, std::uint64_t number);

@@ -366,7 +366,7 @@ bool may_continue(RecordKind kind, std::string_view text) {
       return std::any_of(kHeaderParts.begin(), kHeaderParts.end(),
                          [&](std::string_view part) { return starts_with(text, part); });
     case RecordKind::CpuLine:
-      return contains(text, "ainted") || (is_digit(text.front()) && contains(text, ".") && contains(text, "#"));
+      return contains(text, "ainted") || (contains(text, ".") && contains(text, "#") && text.size() < 160);
     case RecordKind::GlobalStats: return text.size() < 120 && contains(text, ":") && is_global_stats(text);
     case RecordKind::OomSummary: return contains(text, "=") && contains(text, ",");
     default: return false;
