@@ -171,7 +171,7 @@ std::vector<std::string> pfns_of(const MachineView& view, FrameIndex head, unsig
 std::string_view pcp_list_name(const PcpShape& shape, unsigned list) {
   if (list < kPcpSmallLists)
     return migratetype_name(static_cast<Migratetype>(list % kPcpTypes));
-  if (shape.huge_lists == PcpHugeLists::Shared)
+  if (!shape.splits_huge)
     return "all types";
   return list == kPcpSmallLists ? "not Movable" : "Movable";
 }
