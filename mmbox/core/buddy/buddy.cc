@@ -70,6 +70,21 @@ Migratetype Buddy::remove(FrameIndex index, unsigned order) {
   return type;
 }
 
+bool Buddy::rotate_to_head(FrameIndex index, unsigned order) {
+  const MemMap& map = env_.map;
+  FreeList& list = zone_.lists[order][raw(map.state(index).type())];
+  if (list.head == index)
+    return false;
+  const FrameIndex last = map.links(index, order).prev;
+  map.links(list.tail, order).next = list.head;
+  map.links(list.head, order).prev = list.tail;
+  map.links(index, order).prev = kNil;
+  map.links(last, order).next = kNil;
+  list.head = index;
+  list.tail = last;
+  return true;
+}
+
 std::optional<FrameIndex> Buddy::free_block_of(FrameIndex index) const {
   for (unsigned order = 0; order < kOrders; ++order) {
     const FrameIndex head = index & ~((FrameIndex{1} << order) - 1);

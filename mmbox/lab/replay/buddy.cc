@@ -215,19 +215,8 @@ class BuddyReplay {
       ++report_.taken_from_recording["list heads read too late to be followed"];
       return;
     }
-    Buddy buddy = buddy_of(*index);
-    FreeList& list = buddy.zone().lists[e.order.raw()][raw(Migratetype::Movable)];
-    if (list.head == *index || map().state(*index).type() != Migratetype::Movable)
-      return;
-    ++report_.taken_from_recording["movable lists rotated by compaction"];
-    // The list is a ring that begins elsewhere now.
-    const FrameIndex last = map().links(*index, e.order.raw()).prev;
-    map().links(list.tail, e.order.raw()).next = list.head;
-    map().links(list.head, e.order.raw()).prev = list.tail;
-    map().links(*index, e.order.raw()).prev = kNil;
-    map().links(last, e.order.raw()).next = kNil;
-    list.head = *index;
-    list.tail = last;
+    if (map().state(*index).type() == Migratetype::Movable && buddy_of(*index).rotate_to_head(*index, e.order.raw()))
+      ++report_.taken_from_recording["movable lists rotated by compaction"];
   }
   template <class Other>
   void on(const Other&) {}

@@ -239,10 +239,9 @@ Expected<ReplayReport> replay_scripted(const std::string& path, const ScriptedOp
         report.notes.push_back(fmt::format("run {} has no snapshot before it and is left out", ops->label));
         continue;
       }
-      const std::string_view release = before->release().value_or(kLinux61.name);
-      GenerationChoice choice{options.generation ? &*options.generation : nullptr, {}};
-      if (choice.generation == nullptr)
-        choice = generation_of_release(release).value_or(GenerationChoice{&kLinux61, {}});
+      const std::string release{before->release().value_or(kLinux61.name)};
+      const GenerationChoice choice = options.generation ? GenerationChoice{&*options.generation, {}}
+                                                         : generation_of_recording(before->release());
       if (!choice.note.empty() && std::ranges::find(report.notes, choice.note) == report.notes.end())
         report.notes.push_back(choice.note);
       auto image = image_of(*before, *choice.generation);
