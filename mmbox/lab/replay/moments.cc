@@ -65,10 +65,8 @@ Expected<std::optional<Snapshot>> Moments::find(std::string_view label) {
 
 Expected<Image> recorded_image(const Snapshot& snapshot, const std::optional<Generation>& generation,
                                std::vector<std::string>& notes) {
-  GenerationChoice choice{generation ? &*generation : nullptr, {}};
-  // Recordings without a release are the first ones, of 6.1.
-  if (choice.generation == nullptr)
-    choice = generation_of_release(snapshot.release().value_or("6.1.192")).value_or(GenerationChoice{&kLinux61, {}});
+  const GenerationChoice choice =
+      generation ? GenerationChoice{&*generation, {}} : generation_of_recording(snapshot.release());
   if (!choice.note.empty() && std::ranges::find(notes, choice.note) == notes.end())
     notes.push_back(choice.note);
   return image_of(snapshot, *choice.generation);
