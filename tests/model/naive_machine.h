@@ -5,89 +5,11 @@
 // easier to believe. It has no hosts: nothing can be reclaimed, compacted or killed.
 #pragma once
 
-#include <algorithm>
-#include <array>
-#include <cstdint>
 #include <functional>
-#include <map>
-#include <optional>
-#include <vector>
 
-#include "mmbox/core/base/generation.h"
-#include "mmbox/core/base/units.h"
+#include "tests/model/naive_state.h"
 
 namespace mmbox::test {
-
-inline constexpr int kNaiveOrders = 11;
-inline constexpr int kNaiveTypes = 6;
-enum NaiveType { kUnmovable, kMovable, kReclaimable, kHighAtomicType, kCmaType, kIsolateType };
-
-/// One zone as the model keeps it.
-struct NaiveZone {
-  bool populated = false;
-  std::size_t node = 0;
-  std::size_t index = 0;
-  ZoneType type = ZoneType::Normal;
-  std::uint64_t start = 0, end = 0;
-  std::int64_t managed = 0;
-  std::array<std::int64_t, 4> mark{};
-  std::int64_t boost = 0;
-  std::int64_t reserved_highatomic = 0;
-  std::array<std::int64_t, 6> lowmem_reserve{};
-  std::array<std::int64_t, 2> stat{};  // NR_FREE_PAGES, NR_FREE_CMA_PAGES
-  std::int64_t drift_mark = 0;
-  bool boosted_flag = false;
-  bool reclaim_active = false;
-  unsigned isolated_pageblocks = 0;
-  /// [order][type], head first.
-  std::array<std::array<std::vector<std::uint64_t>, kNaiveTypes>, kNaiveOrders> lists;
-  /// Every free block by its first frame.
-  struct Block {
-    int order;
-    int type;
-  };
-  std::map<std::uint64_t, Block> blocks;
-
-  [[nodiscard]] bool spans(std::uint64_t pfn) const { return start <= pfn && pfn < end; }
-  [[nodiscard]] std::int64_t free_pages() const { return std::max<std::int64_t>(0, stat[0]); }
-  [[nodiscard]] std::int64_t free_cma() const { return std::max<std::int64_t>(0, stat[1]); }
-};
-
-struct NaivePageset {
-  std::int64_t count = 0, high = 0, batch = 1;
-  int free_factor = 0;
-  int expire = 0;
-  int threshold = 0;
-  std::array<int, 2> delta{};
-  struct Page {
-    std::uint64_t pfn;
-    int cached;
-  };
-  std::array<std::vector<Page>, 14> lists;  // head first
-  struct {
-    std::uint64_t pgalloc, pgfree, hit, miss, foreign, local, other;
-  } events{};
-};
-
-struct NaiveNode {
-  int order = 0;
-  int highest = 0xff;
-  bool running = false;
-  int failures = 0;
-};
-
-struct NaiveTask {
-  bool interrupt = false, softirq = false, realtime = false, memalloc = false, victim = false;
-};
-
-struct NaiveRequest {
-  std::uint32_t gfp = 0;
-  int order = 0;
-  std::size_t cpu = 0;
-  int node = -1;
-  std::optional<std::uint64_t> nodemask;
-  NaiveTask task;
-};
 
 class NaiveMachine {
  public:
@@ -311,16 +233,16 @@ class NaiveMachine {
     NaiveZone& zone = zones[z];
     const int type = type_of(pfn);
     if (type != kIsolateType) {
-      if (!full_ok(zone, 0, zone.mark[0] + (1LL << order), 0, kCma, zone.free_pages()))
+      if (!full_ok(zone, 0, zone.mark[0] + pages_of(order), 0, kCma, zone.free_pages()))
         return 0;
-      count_free(z, cpu, -(1LL << order), type);
+      count_free(z, cpu, -pages_of(order), type);
     }
     unlink(zone, pfn);
     if (order >= 8)
       for (std::uint64_t p = pfn; p < pfn + (1ULL << order) - 1; p += 512)
         if (type_of(p) < 3)
           set_type(p & ~511ULL, kMovable);
-    return 1LL << order;
+    return pages_of(order);
   }
   void put_back(std::uint64_t pfn, int order, int type, std::size_t cpu) {
     free_one(zone_of(pfn), cpu, pfn, order, type, true);
@@ -438,7 +360,7 @@ class NaiveMachine {
 
   // ---- watermarks
   [[nodiscard]] std::int64_t unusable(const NaiveZone& zone, int order, std::uint32_t flags) const {
-    std::int64_t pages = (1LL << order) - 1;
+    std::int64_t pages = pages_of(order) - 1;
     const std::uint32_t rights = first_release ? kNonBlock | kOom : kReserves;
     if ((flags & rights) == 0)
       pages += zone.reserved_highatomic;
@@ -514,7 +436,7 @@ class NaiveMachine {
       if (!taken && !first_release && (flags & (kOom | kNonBlock)) != 0)
         taken = smallest(zone, c.order, kHighAtomicType);
       if (taken) {
-        count_free(z, c.cpu, -(1LL << c.order), taken->type);
+        count_free(z, c.cpu, -pages_of(c.order), taken->type);
         page = taken->pfn;
       }
     }
@@ -560,7 +482,7 @@ class NaiveMachine {
           break;
         list.push_back({taken->pfn, taken->type});
         if (taken->type == kCmaType)
-          count(z, cpu, 1, -(1LL << order));
+          count(z, cpu, 1, -pages_of(order));
       }
       p.count += got << order;
       count(z, cpu, 0, -(got << order));
@@ -569,7 +491,7 @@ class NaiveMachine {
       return kNone;
     const std::uint64_t page = list.front().pfn;
     list.erase(list.begin());
-    p.count -= 1LL << order;
+    p.count -= pages_of(order);
     return page;
   }
 
@@ -679,7 +601,7 @@ class NaiveMachine {
       const int order = it->second.order;
       unlink(zone, p);
       insert(zone, p, order, type, true);
-      moved += 1LL << order;
+      moved += pages_of(order);
       p += 1ULL << order;
     }
     return moved;
@@ -892,7 +814,7 @@ class NaiveMachine {
     NaivePageset& p = pagesets[z][cpu];
     const std::size_t index = list_index(order, type < 3 ? type : kMovable);
     p.lists[index].insert(p.lists[index].begin(), {pfn, type});
-    p.count += 1LL << order;
+    p.count += pages_of(order);
     p.events.pgfree += 1ULL << order;
     const bool heavy = p.free_factor > 0 && order >= 1 && order <= 3;
     std::int64_t high = p.high == 0 || heavy ? 0 : p.high;
@@ -922,15 +844,15 @@ class NaiveMachine {
       while (n > 0 && !list.empty()) {
         const NaivePageset::Page page = list.back();
         list.pop_back();
-        n -= 1LL << order;
-        p.count -= 1LL << order;
+        n -= pages_of(order);
+        p.count -= pages_of(order);
         free_one(z, cpu, page.pfn, order, zones[z].isolated_pageblocks != 0 ? type_of(page.pfn) : page.cached, false);
       }
     }
   }
   void free_one(std::size_t z, std::size_t cpu, std::uint64_t pfn, int order, int type, bool to_tail) {
     NaiveZone& zone = zones[z];
-    count_free(z, cpu, 1LL << order, type);
+    count_free(z, cpu, pages_of(order), type);
     for (; order < 10; ++order) {
       const std::uint64_t buddy = pfn ^ (1ULL << order);
       const auto it = zone.blocks.find(buddy);
