@@ -33,34 +33,23 @@ template <SyncPolicy S>
   return *index;
 }
 
-/// Allocates single pages into the empty slots of `out`, in order, from one zone's per-cpu list.
+/// The part of the bulk API that takes from one zone's per-cpu list: fills empty slots of `out`, in order.
 ///
-/// Slots that are not kNoPfn are kept, and count as got. Returns how many slots at the front are filled afterwards,
-/// which may be fewer than asked without memory being short: one zone must stay above its mark for all of them. Falls
-/// back to a single allocation of one page when no zone is rich enough, or accounting or a single page is asked.
-/// Source: __alloc_pages_bulk().
+/// Returns how many it filled. 0 if no zone stays above its mark for all of `out`, or accounting or a single page is
+/// asked: a single allocation serves then. Emits no MmPageAlloc. Source: __alloc_pages_bulk(), without its fallback.
 template <SyncPolicy S>
-std::size_t alloc_pages_bulk(const MachineView& machine, const Request& request, std::span<Pfn> out) {
+std::size_t take_bulk(const MachineView& machine, const Request& request, std::span<Pfn> out) {
   std::size_t filled = 0;
   while (filled < out.size() && out[filled] != kNoPfn)
     ++filled;
-  if (filled == out.size())
-    return filled;
-  const auto single = [&] {
-    Request one = request;
-    one.order = Order{0};
-    if (const auto index = alloc_pages<S>(machine, one))
-      out[filled++] = machine.env.map.pfn(*index);
-    return filled;
-  };
-  if (request.gfp.has(gfp::kAccount) || out.size() - filled == 1)
-    return single();
-
-  Request unscoped = request;
-  unscoped.order = Order{0};
-  AllocContext context = prepare(machine, unscoped);
+  if (request.gfp.has(gfp::kAccount) || out.size() - filled <= 1)
+    return 0;
+  Request single = request;
+  single.order = Order{0};
+  const AllocContext context = prepare(machine, single);
   const AllocFlags flags = context.flags;  // neither NOFRAGMENT nor the right to wake kswapd
   const Generation& generation = machine.env.rules->generation;
+  const std::size_t wanted = generation.walk.bulk_api == BulkApi::StillWanted ? out.size() - filled : out.size();
   ZoneState* chosen = nullptr;
   for (std::size_t z = context.preferred; z < context.list.size() && chosen == nullptr;
        z = next_zone(context.list, z + 1, context.highest, context.nodes)) {
@@ -71,38 +60,56 @@ std::size_t alloc_pages_bulk(const MachineView& machine, const Request& request,
       continue;
     if (machine.nodes.size() > 1 && zone.id != preferred.zone && zone.node != preferred.node)
       break;
-    const std::int64_t mark = zone.mark(flags.watermark()) + static_cast<std::int64_t>(out.size());
+    const std::int64_t mark = zone.mark(flags.watermark()) + static_cast<std::int64_t>(wanted);
     if (watermark_fast_ok(generation.watermark, Order{0}, mark, racy(zone.watermark_boost), context.gfp, flags,
-                          watermark_zone(zone, preferred.index), ZoneBlocks{zone}))
+                          watermark_zone(generation, zone, preferred.index), ZoneBlocks{zone}))
       chosen = &zone;
   }
   if (chosen == nullptr)
-    return single();
+    return 0;
 
   std::size_t got = 0;
-  {
-    PcpState& pageset = machine.pageset(chosen->id, context.cpu);
-    const TryGuard<S> lock{pageset.lock_word};
-    if (!lock.held())
-      return single();
-    Pcp<S> pcp = machine.pcp<S>(*chosen, context.cpu);
-    for (Pfn& slot : out.subspan(filled)) {
-      if (slot != kNoPfn)
-        continue;
-      const auto index = pcp.take(0, context.migratetype, flags);
-      if (!index)
-        break;
-      machine.env.map.set_state(*index, 0, FrameState::allocated(0, FrameState::Compound::No));
-      slot = machine.env.map.pfn(*index);
-      ++got;
-    }
+  PcpState& pageset = machine.pageset(chosen->id, context.cpu);
+  const TryGuard<S> lock{pageset.lock_word};
+  if (!lock.held())
+    return 0;
+  Pcp<S> pcp = machine.pcp<S>(*chosen, context.cpu);
+  for (Pfn& slot : out.subspan(filled)) {
+    if (slot != kNoPfn)
+      continue;
+    const auto index = pcp.take(0, context.migratetype, flags);
+    if (!index)
+      break;
+    machine.env.map.set_state(*index, 0, FrameState::allocated(0, FrameState::Compound::No));
+    slot = machine.env.map.pfn(*index);
+    ++got;
   }
-  if (got == 0)
-    return single();
-  count_allocation(machine, context, machine.zones[context.preferred_zone().zone.raw()], *chosen, got, got);
-  while (filled < out.size() && out[filled] != kNoPfn)
-    ++filled;
-  return filled;
+  if (got != 0)
+    count_allocation(machine, context, machine.zones[context.preferred_zone().zone.raw()], *chosen, got, got);
+  return got;
+}
+
+/// Allocates single pages into the empty slots of `out`, in order.
+///
+/// Slots that are not kNoPfn are kept, and count as got. Returns how many slots at the front are filled afterwards,
+/// which may be fewer than asked without memory being short: one zone must stay above its mark for all of them.
+/// Falls back to a single allocation of one page. Source: __alloc_pages_bulk().
+template <SyncPolicy S>
+std::size_t alloc_pages_bulk(const MachineView& machine, const Request& request, std::span<Pfn> out) {
+  const auto filled = [&] {
+    std::size_t n = 0;
+    while (n < out.size() && out[n] != kNoPfn)
+      ++n;
+    return n;
+  };
+  const std::size_t before = filled();
+  if (before == out.size() || take_bulk<S>(machine, request, out) != 0)
+    return filled();
+  Request one = request;
+  one.order = Order{0};
+  if (const auto index = alloc_pages<S>(machine, one))
+    out[before] = machine.env.map.pfn(*index);
+  return filled();
 }
 
 }  // namespace mmbox

@@ -20,7 +20,7 @@ namespace mmbox {
   if (type != Migratetype::Isolate) {
     const std::int64_t mark = zone.watermark[static_cast<unsigned>(Watermark::Min)] + (std::int64_t{1} << order);
     if (!watermark_ok(machine.env.rules->generation.watermark.rule, Order{0}, mark, alloc_flag::kCma,
-                      watermark_zone(zone, ZoneIndex{0}), ZoneBlocks{zone}))
+                      watermark_zone(machine.env.rules->generation, zone, ZoneIndex{0}), ZoneBlocks{zone}))
       return PageCount{0};
     buddy.count_free(-(std::int64_t{1} << order), type);
   }

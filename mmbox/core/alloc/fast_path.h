@@ -66,6 +66,24 @@ namespace mmbox {
   return result;
 }
 
+/// True if a zone is so far above its HIGH mark that nothing else need be asked. A zone that is not is marked as
+/// BELOW_HIGH, whatever else it passes. Source: get_page_from_freelist().
+[[nodiscard]] inline bool above_high_mark(const Generation& generation, const AllocContext& context, AllocFlags flags,
+                                          ZoneState& zone, const WatermarkZone& numbers) {
+  if ((racy(zone.flags) & zone_flag::kBelowHigh) != 0)
+    return false;
+  const std::int64_t boost = racy(zone.watermark_boost);
+  const std::int64_t mark = zone.watermark[static_cast<unsigned>(Watermark::High)] + boost;
+  if (watermark_fast_ok(generation.watermark, context.order, mark, 0, context.gfp, flags, numbers, ZoneBlocks{zone}))
+    return true;
+  // The second chance without the boost is at MIN, also here.
+  if (boost != 0 && may_ignore_boost(generation.watermark.boost_exception, context.order, context.gfp, flags) &&
+      watermark_ok(generation.watermark.rule, context.order, zone.watermark[0], flags, numbers, ZoneBlocks{zone}))
+    return true;
+  zone.flags |= zone_flag::kBelowHigh;
+  return false;
+}
+
 /// One attempt at the free lists: the first zone of the list that passes every check and has a block.
 ///
 /// Returns the block, marked as allocated. nullopt says only that this attempt, with these flags, got nothing.
@@ -76,6 +94,10 @@ template <SyncPolicy S>
                                                                AllocFlags flags) {
   const Generation& generation = machine.env.rules->generation;
   const unsigned order = context.order.raw();
+  // Whose reserve counts: that of the highest zone that the mask allows, or of the first zone of its list.
+  const ZoneIndex highest = generation.walk.lowmem_index == LowmemIndex::Request || !context.has_preferred()
+                                ? context.highest
+                                : context.preferred_zone().index;
   EventSink* const sink = machine.env.trace.sink();
   if (sink != nullptr) [[unlikely]]
     sink->on(AttemptBegins{context.gfp, context.order, flags, context.highest});
@@ -83,9 +105,17 @@ template <SyncPolicy S>
   std::optional<NodeId> dirty_checked;
   bool dirty_ok = false;
   bool no_fallback = flags.has(alloc_flag::kNoFragment);
+  // The first round leaves nodes alone whose kswapd is at work already.
+  bool prefers_idle = generation.walk.kswapd == KswapdPreference::IdleFirst && machine.nodes.size() > 1;
+  bool skipped_busy = false;
   std::size_t z = context.preferred;
   while (true) {
     if (z >= context.list.size()) {
+      if (prefers_idle && skipped_busy) {
+        prefers_idle = false;
+        z = context.preferred;
+        continue;
+      }
       if (!no_fallback)
         return std::nullopt;
       // Every zone would have had to mix pageblocks: now that is allowed.
@@ -100,7 +130,7 @@ template <SyncPolicy S>
     const auto checked = [&](ZoneVerdict verdict) {
       if (sink == nullptr) [[likely]]
         return;
-      const WatermarkZone numbers = watermark_zone(zone, context.highest);
+      const WatermarkZone numbers = watermark_zone(generation, zone, highest);
       sink->on(ZoneChecked{zone.id, verdict, flags, numbers.free_pages,
                            unusable_pages(generation.watermark.rule, context.order, flags, numbers), mark,
                            numbers.lowmem_reserve});
@@ -133,8 +163,18 @@ template <SyncPolicy S>
       continue;
     }
 
-    const WatermarkZone numbers = watermark_zone(zone, context.highest);
-    if (!watermark_fast_ok(generation.watermark, context.order, mark, racy(zone.watermark_boost), context.gfp, flags,
+    if (prefers_idle && machine.nodes[zone.node.raw()].kswapd.running) {
+      checked(ZoneVerdict::KswapdBusy);
+      skipped_busy = true;
+      go_on();
+      continue;
+    }
+
+    const WatermarkZone numbers = watermark_zone(generation, zone, highest);
+    const bool plenty = generation.walk.high_mark_first == HighMarkFirst::Yes &&
+                        above_high_mark(generation, context, flags, zone, numbers);
+    if (!plenty &&
+        !watermark_fast_ok(generation.watermark, context.order, mark, racy(zone.watermark_boost), context.gfp, flags,
                            numbers, ZoneBlocks{zone}) &&
         !flags.has(alloc_flag::kNoWatermarks)) {
       constexpr std::uint32_t kReclaimModes = 7;
@@ -151,8 +191,8 @@ template <SyncPolicy S>
         go_on();
         continue;
       }
-      if (!watermark_ok(generation.watermark.rule, context.order, mark, flags, watermark_zone(zone, context.highest),
-                        ZoneBlocks{zone})) {
+      if (!watermark_ok(generation.watermark.rule, context.order, mark, flags,
+                        watermark_zone(generation, zone, highest), ZoneBlocks{zone})) {
         checked(ZoneVerdict::ReclaimNotEnough);
         go_on();
         continue;
@@ -166,8 +206,8 @@ template <SyncPolicy S>
       const auto compound =
           order > 0 && context.gfp.has(gfp::kComp) ? FrameState::Compound::Yes : FrameState::Compound::No;
       machine.env.map.set_state(*index, order, FrameState::allocated(order, compound));
-      if (uses_highatomic(generation, context.order, flags))
-        reserve_highatomic<S>(machine, zone, context.cpu, *index);
+      if (generation.reserve.when == ReserveWhen::AnySuccess && uses_highatomic(generation, context.order, flags))
+        reserve_highatomic<S>(machine, zone, context.cpu, *index, order);
       return index;
     }
     checked(ZoneVerdict::NoBlock);

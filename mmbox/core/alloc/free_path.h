@@ -4,8 +4,28 @@
 #include <span>
 
 #include "mmbox/core/alloc/machine_view.h"
+#include "mmbox/core/alloc/zone_check.h"
 
 namespace mmbox {
+
+/// Takes the mark BELOW_HIGH off a zone that per-cpu pages just went back to, if they lift it above its HIGH mark.
+/// Source: free_frozen_page_commit().
+inline void zone_recovers(const MachineView& machine, ZoneState& zone) {
+  const Generation& generation = machine.env.rules->generation;
+  const auto movable = machine.index_of(ZoneType::Movable);
+  const ZoneIndex highest = movable ? *movable : ZoneIndex{machine.zone_types.size() - 1};
+  if (!watermark_ok(generation.watermark.rule, Order{0}, zone.mark(static_cast<unsigned>(Watermark::High)),
+                    AllocFlags{}, watermark_zone(generation, zone, highest), ZoneBlocks{zone}))
+    return;
+  zone.flags &= ~zone_flag::kBelowHigh;
+  NodeState& node = machine.nodes[zone.node.raw()];
+  if (generation.slow.hopeless_node != HopelessNode::RecoveredZone || node.kswapd.failures < kMaxReclaimRetries)
+    return;
+  // Some other node may have sent its requests here.
+  for (const ZoneState& other : machine.zones)
+    if (other.node > zone.node && other.is_populated())
+      node.kswapd.failures = 0;
+}
 
 /// Puts a block that has left its owner where free blocks go: on a per-cpu list, or past those into the free lists.
 /// The block has no state. Source: free_unref_page() and __free_pages_ok().
@@ -19,13 +39,14 @@ void release_block(const MachineView& machine, FrameIndex index, unsigned order,
     const TryGuard<S> lock{pageset.lock_word};
     if (lock.held()) {
       pageset.events.pgfree += std::uint64_t{1} << order;
-      machine.pcp<S>(zone, cpu).put(index, order, type);
+      if (machine.pcp<S>(zone, cpu).put(index, order, type) && (zone.flags & zone_flag::kBelowHigh) != 0) [[unlikely]]
+        zone_recovers(machine, zone);
       return;
     }
   }
   const Guard<S> lock{zone.lock_word};
   // The type is read again under the lock: isolation may have changed it.
-  machine.buddy(zone, cpu).free_one_page(index, order, machine.env.map.pageblock(index).type);
+  machine.buddy(zone, cpu).free_block(index, order);
   // A block that only missed its per-cpu list is not counted: the kernel counts where it puts it there, or in the path
   // of the other orders.
   if (!machine.pcp_shape.allows(order))
@@ -167,6 +188,12 @@ void fold_counters(const MachineView& machine, CpuId cpu, FoldBy by, std::span<c
     }
     if (changed && numa)
       pageset.expire = kExpire;
+    if (by == FoldBy::StatWorker && machine.env.rules->generation.pcp.control == PcpControl::Tuned) {
+      std::int32_t excess = decay_high(pageset);
+      const Guard<S> lock{pageset.lock_word};
+      for (; excess > 0; excess -= pageset.batch)
+        machine.pcp<S>(zone, cpu).free_bulk(excess < pageset.batch ? excess : pageset.batch, 0);
+    }
     if (by != FoldBy::StatWorker || !numa || pageset.expire == 0 || pageset.count == 0)
       continue;
     if (zone.node == machine.cpu_nodes[cpu.raw()]) {

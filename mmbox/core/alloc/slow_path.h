@@ -15,7 +15,8 @@ namespace mmbox {
   AllocFlags flags = alloc_flag::kWmarkMin | alloc_flag::kCpuset;
   flags |= AllocFlags{gfp.raw()} & (alloc_flag::kMinReserve | alloc_flag::kKswapd);
   const bool realtime = context.task->realtime && !context.task->in_interrupt;
-  switch (machine.env.rules->generation.atomic_rule) {
+  switch (machine.env.rules->generation.reserve.atomic_rule) {
+    case AtomicRule::NoWait:
     case AtomicRule::GfpAtomic:
       if (gfp.has(gfp::kAtomic)) {
         if (!gfp.has(gfp::kNoMemalloc))
@@ -83,13 +84,13 @@ template <SyncPolicy S>
     // A zone without LRU pages counts its free pages twice here.
     if (reclaimable == 0)
       reclaimable = free;
-    WatermarkZone numbers = watermark_zone(zone, context.highest);
+    WatermarkZone numbers = watermark_zone(generation, zone, context.highest);
     numbers.free_pages = reclaimable + free;
     retry = watermark_ok(generation.watermark.rule, context.order, zone.mark(0), flags, numbers, ZoneBlocks{zone});
   }
   if (machine.hosts.waiter != nullptr)
     machine.hosts.waiter->wait_tick();
-  if (!retry && generation.last_unreserve == LastUnreserve::OnEveryNo)
+  if (!retry && generation.slow.last_unreserve == LastUnreserve::OnEveryNo)
     retry = unreserve_highatomic<S>(machine, context, UnreserveForce::TakeLast);
   return retry;
 }
@@ -315,7 +316,7 @@ std::optional<FrameIndex> SlowPath<S>::out_of_memory() {
 
 template <SyncPolicy S>
 std::optional<FrameIndex> SlowPath<S>::last_resort_of_nofail() {
-  const AllocFlags helper = machine_.env.rules->generation.atomic_rule == AtomicRule::GfpAtomic
+  const AllocFlags helper = machine_.env.rules->generation.reserve.atomic_rule == AtomicRule::GfpAtomic
                                 ? alloc_flag::kHarder
                                 : alloc_flag::kMinReserve;
   if (auto index = attempt(helper | alloc_flag::kCpuset))

@@ -18,12 +18,16 @@ struct ZoneBlocks {
 
 /// The numbers that the tests compare, for a request that could go up to `highest`.
 /// `free_pages` is the visible count: without the per-cpu deltas, never below zero.
-[[nodiscard]] inline WatermarkZone watermark_zone(const ZoneState& zone, ZoneIndex highest) {
+[[nodiscard]] inline WatermarkZone watermark_zone(const Generation& generation, const ZoneState& zone,
+                                                  ZoneIndex highest) {
   const auto visible = [&](ZoneStat item) {
     const std::int64_t pages = racy(zone.stat[static_cast<std::size_t>(item)]);
     return pages < 0 ? 0 : pages;
   };
-  return {visible(ZoneStat::FreePages), racy(zone.nr_reserved_highatomic), visible(ZoneStat::FreeCmaPages),
+  const std::int64_t highatomic = generation.reserve.deduction == ReserveDeduction::FreePages
+                                      ? racy(zone.nr_free_highatomic)
+                                      : racy(zone.nr_reserved_highatomic);
+  return {visible(ZoneStat::FreePages), highatomic, visible(ZoneStat::FreeCmaPages),
           zone.lowmem_reserve[highest.raw()]};
 }
 
@@ -40,11 +44,11 @@ struct ZoneBlocks {
 /// Source: zone_watermark_ok_safe().
 [[nodiscard]] inline bool zone_watermark_ok_safe(const MachineView& machine, const ZoneState& zone, Order order,
                                                  std::int64_t mark, ZoneIndex highest) {
-  WatermarkZone numbers = watermark_zone(zone, highest);
+  const Generation& generation = machine.env.rules->generation;
+  WatermarkZone numbers = watermark_zone(generation, zone, highest);
   if (zone.percpu_drift_mark != 0 && numbers.free_pages < zone.percpu_drift_mark)
     numbers.free_pages = zone_stat_snapshot(machine, zone, ZoneStat::FreePages);
-  return watermark_ok(machine.env.rules->generation.watermark.rule, order, mark, AllocFlags{}, numbers,
-                      ZoneBlocks{zone});
+  return watermark_ok(generation.watermark.rule, order, mark, AllocFlags{}, numbers, ZoneBlocks{zone});
 }
 
 }  // namespace mmbox

@@ -120,6 +120,7 @@ enum class ZoneVerdict : std::uint8_t {
   Cpuset,            ///< the cpuset forbids its node
   DirtyLimit,        ///< its node has too many dirty pages for this writer
   RestartLocality,   ///< NOFRAGMENT is dropped: a local fallback beats a remote zone
+  KswapdBusy,        ///< its node's kswapd runs: passed over in the first round
   BelowWatermark,    ///< not enough free pages, or no block of the size
   ReclaimTooFar,     ///< below the mark, and node reclaim is off or the node too far
   ReclaimNoScan,     ///< node_reclaim() did not try

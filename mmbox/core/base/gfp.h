@@ -55,6 +55,7 @@ inline constexpr Gfp kHardwall{0x100000};
 inline constexpr Gfp kThisNode{0x200000};
 inline constexpr Gfp kAccount{0x400000};
 inline constexpr Gfp kZeroTags{0x800000};
+inline constexpr Gfp kCold{0x10000000};  // until 4.14; a bit that 6.1 leaves free
 
 // Composites.
 inline constexpr Gfp kReclaim = kDirectReclaim | kKswapdReclaim;

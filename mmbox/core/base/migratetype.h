@@ -20,6 +20,8 @@ enum class Migratetype : std::uint8_t {
   Isolate = 5
 };
 inline constexpr unsigned kMigratetypes = 6;
+/// What kernels before 4.4 set aside instead of HighAtomic. No kernel has both, so it has the same place.
+inline constexpr Migratetype kReserve = Migratetype::HighAtomic;
 /// Types that have per-cpu lists.
 inline constexpr unsigned kPcpTypes = 3;
 

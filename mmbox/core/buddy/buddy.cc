@@ -21,6 +21,13 @@ void Buddy::count_free(std::int64_t pages, Migratetype type) {
   count(ZoneStat::FreePages, pages);
   if (type == Migratetype::Cma)
     count(ZoneStat::FreeCmaPages, pages);
+  else if (type == Migratetype::HighAtomic)
+    zone_.nr_free_highatomic += pages;
+}
+
+void Buddy::count_listed(unsigned order, Migratetype type, std::int64_t blocks) {
+  if (type != Migratetype::Isolate && env_.rules->generation.free.block_counter == BlockCounter::Kept)
+    count(ZoneStat::FreePagesBlocks, blocks * (std::int64_t{1} << order));
 }
 
 void Buddy::insert(FrameIndex index, unsigned order, Migratetype type, Place place) {
@@ -43,6 +50,8 @@ void Buddy::insert(FrameIndex index, unsigned order, Migratetype type, Place pla
   ++list.blocks;
   ++zone_.nr_free[order];
   map.set_state(index, order, FrameState::buddy(order, type));
+  if (order >= kPageblockOrder)
+    count_listed(order, type, 1);
 }
 
 Migratetype Buddy::remove(FrameIndex index, unsigned order) {
@@ -56,7 +65,24 @@ Migratetype Buddy::remove(FrameIndex index, unsigned order) {
     publish(zone_.nonempty[raw(type)], static_cast<std::uint16_t>(zone_.nonempty[raw(type)] & ~(1U << order)));
   --zone_.nr_free[order];
   map.set_state(index, order, FrameState{});
+  if (order >= kPageblockOrder)
+    count_listed(order, type, -1);
   return type;
+}
+
+bool Buddy::rotate_to_head(FrameIndex index, unsigned order) {
+  const MemMap& map = env_.map;
+  FreeList& list = zone_.lists[order][raw(map.state(index).type())];
+  if (list.head == index)
+    return false;
+  const FrameIndex last = map.links(index, order).prev;
+  map.links(list.tail, order).next = list.head;
+  map.links(list.head, order).prev = list.tail;
+  map.links(index, order).prev = kNil;
+  map.links(last, order).next = kNil;
+  list.head = index;
+  list.tail = last;
+  return true;
 }
 
 std::optional<FrameIndex> Buddy::free_block_of(FrameIndex index) const {
@@ -78,16 +104,22 @@ std::optional<TakenBlock> Buddy::rmqueue_smallest(unsigned order, Migratetype ty
   const unsigned usable = static_cast<unsigned>(zone_.nonempty[raw(type)]) >> order;
   if (usable == 0)
     return std::nullopt;
-  unsigned found = order + static_cast<unsigned>(std::countr_zero(usable));
+  const unsigned found = order + static_cast<unsigned>(std::countr_zero(usable));
   const FrameIndex index = zone_.lists[found][raw(type)].head;
   remove(index, found);
-  while (found > order) {
-    --found;
-    insert(index + (FrameIndex{1} << found), found, type, Place::Head);
-  }
+  split_down(index, found, order, type);
+  if (counts_per_block())
+    count_free(-(std::int64_t{1} << order), type);
   env_.trace.emit(MmPageAllocZoneLocked{env_.map.pfn(index), Order{order}, type,
                                         is_mergeable(type) && (order <= kCostlyOrder || order == kPageblockOrder)});
   return TakenBlock{index, type};
+}
+
+void Buddy::split_down(FrameIndex index, unsigned from, unsigned to, Migratetype type) {
+  while (from > to) {
+    --from;
+    insert(index + (FrameIndex{1} << from), from, type, Place::Head);
+  }
 }
 
 bool Buddy::buddy_merge_likely(FrameIndex index, unsigned order) const {
@@ -106,7 +138,9 @@ bool Buddy::capture(FrameIndex index, unsigned order, Migratetype type) {
   if (type == Migratetype::Cma || type == Migratetype::Isolate)
     return false;
   // Small blocks of movable pageblocks stay there, so that captures do not mix pageblocks.
-  if (order < kPageblockOrder && type == Migratetype::Movable)
+  const bool may_be_movable = env_.rules->generation.free.capture == CaptureRule::MovableForMovable &&
+                              control->migratetype == Migratetype::Movable;
+  if (order < kPageblockOrder && type == Migratetype::Movable && !may_be_movable)
     return false;
   count_free(-(std::int64_t{1} << order), type);
   control->page = env_.map.pfn(index);
@@ -123,12 +157,8 @@ void Buddy::free_one_page(FrameIndex index, unsigned order, Migratetype type, Pl
     const FrameIndex buddy = index ^ (FrameIndex{1} << order);
     if (!map.is_free_head(buddy, order) || !in_zone(buddy))
       break;
-    if (order >= kPageblockOrder) {
-      // Pageblocks that are set apart (high-atomic, CMA, isolated) only join their own kind.
-      const Migratetype buddy_type = pageblock_type(buddy);
-      if (type != buddy_type && (!is_mergeable(type) || !is_mergeable(buddy_type)))
-        break;
-    }
+    if (order >= kPageblockOrder && !may_join(buddy, type))
+      break;
     remove(buddy, order);
     index &= ~(FrameIndex{1} << order);
     ++order;
@@ -136,11 +166,52 @@ void Buddy::free_one_page(FrameIndex index, unsigned order, Migratetype type, Pl
   insert(index, order, type, place == Place::Tail || buddy_merge_likely(index, order) ? Place::Tail : Place::Head);
 }
 
+bool Buddy::may_join(FrameIndex buddy, Migratetype type) {
+  const MergeRule rule = env_.rules->generation.free.merge;
+  const Migratetype buddy_type = pageblock_type(buddy);
+  if (type == buddy_type || rule == MergeRule::Always)
+    return true;
+  if (rule == MergeRule::ApartIfIsolated)
+    return type != Migratetype::Isolate && buddy_type != Migratetype::Isolate;
+  // Pageblocks that are set apart (high-atomic, CMA, isolated) only join their own kind.
+  if (!is_mergeable(type) || !is_mergeable(buddy_type))
+    return false;
+  if (rule == MergeRule::RetypesBuddy)
+    set_pageblock_type(buddy, type);
+  return true;
+}
+
+void Buddy::free_block(FrameIndex index, unsigned order, Place place) {
+  if (order <= kPageblockOrder || env_.rules->generation.free.largest == LargestFree::Whole) {
+    free_one_page(index, order, pageblock_type(index), place);
+    return;
+  }
+  const FrameIndex end = index + (FrameIndex{1} << order);
+  for (FrameIndex piece = index; piece < end; piece += static_cast<FrameIndex>(kPageblockPages))
+    free_one_page(piece, kPageblockOrder, pageblock_type(piece), place);
+}
+
 void Buddy::set_pageblock_type(FrameIndex index, Migratetype type) {
-  if (env_.rules->mobility_disabled && is_mergeable(type))
+  const bool filtered =
+      is_mergeable(type) || env_.rules->generation.requests.mobility_off_filter == MobilityOffFilter::EveryType;
+  if (env_.rules->mobility_disabled && filtered)
     type = Migratetype::Unmovable;
-  env_.map.pageblock(index).type = type;
+  Pageblock& block = env_.map.pageblock(index);
+  if (type == Migratetype::Isolate)
+    block.covered = block.type;
+  block.type = type;
   env_.trace.emit(SetPageblockType{env_.map.pfn(index), type});
+}
+
+void Buddy::set_pageblock_types(FrameIndex index, unsigned order, Migratetype type) {
+  const FrameIndex end = index + (FrameIndex{1} << order);
+  for (FrameIndex at = index; at < end; at += static_cast<FrameIndex>(kPageblockPages))
+    set_pageblock_type(at, type);
+}
+
+bool Buddy::spans_pageblock(FrameIndex index) const {
+  constexpr FrameIndex kLast = static_cast<FrameIndex>(kPageblockPages - 1);
+  return in_zone(index & ~kLast) && in_zone(index | kLast);
 }
 
 PageCount Buddy::move_freepages_block(FrameIndex index, Migratetype type) {
@@ -149,6 +220,7 @@ PageCount Buddy::move_freepages_block(FrameIndex index, Migratetype type) {
   const FrameIndex last = at | kLast;
   if (!in_zone(at))
     at = index;  // the zone begins inside the pageblock
+  const Place place = env_.rules->generation.take.block_move_place == MovePlace::Head ? Place::Head : Place::Tail;
   std::uint32_t moved = 0;
   if (in_zone(last)) {
     while (at <= last) {
@@ -158,7 +230,11 @@ PageCount Buddy::move_freepages_block(FrameIndex index, Migratetype type) {
         continue;
       }
       const unsigned order = state.order();
-      move_to_tail(at, order, type);
+      move_to(at, order, type, place);
+      if (counts_per_block()) {
+        count_free(-(std::int64_t{1} << order), state.type());
+        count_free(std::int64_t{1} << order, type);
+      }
       at += FrameIndex{1} << order;
       moved += 1U << order;
     }

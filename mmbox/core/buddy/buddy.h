@@ -62,6 +62,15 @@ struct BuddyEnv {
   CaptureControl* capture = nullptr;  ///< set while the running task compacts
 };
 
+/// How far a caller that takes several blocks has got in its search; begins as Normal, and lives as long as one refill.
+/// Read by FallbackRule::ClaimSteal alone. Source: enum rmqueue_mode.
+enum class RmqueueMode : std::uint8_t {
+  Normal,  ///< own lists first
+  Cma,     ///< a block came from CMA: the own lists are empty
+  Claim,
+  Steal,  ///< a block was stolen: nothing can be claimed
+};
+
 /// A block just taken from the free lists.
 struct TakenBlock {
   FrameIndex index;
@@ -88,15 +97,20 @@ class Buddy {
   ///
   /// Returns nullopt when this type has no block large enough; the caller may still fall back.
   /// Leaves the unused halves on the lists of the same type, one per order from `order` to the order found - 1, and the
-  ///   block itself without a state. The free counters are not touched: their timing is the caller's.
+  ///   block itself without a state. Unless counts_per_block(), the free counters are the caller's.
   /// Events: MmPageAllocZoneLocked, once, on success.
   /// Source: __rmqueue_smallest() and expand().
   [[nodiscard]] std::optional<TakenBlock> rmqueue_smallest(unsigned order, Migratetype type);
 
   /// Takes a block for a request of `type`: its own lists, CMA, then the fallbacks.
   /// Returns nullopt if no type that may be used has a block; under NOFRAGMENT this is not out of memory.
-  /// Source: __rmqueue().
-  [[nodiscard]] std::optional<TakenBlock> rmqueue(unsigned order, Migratetype type, AllocFlags flags);
+  /// `mode` is kept by the caller between the blocks of one refill. Source: __rmqueue().
+  [[nodiscard]] std::optional<TakenBlock> rmqueue(unsigned order, Migratetype type, AllocFlags flags,
+                                                  RmqueueMode& mode);
+  /// True if taking, moving and claiming blocks updates the free counters by itself.
+  [[nodiscard]] bool counts_per_block() const {
+    return env_.rules->generation.free.counters == CounterTiming::PerBlock;
+  }
 
   /// Puts a block into the free lists under `type`, merging upward as far as it goes.
   ///
@@ -104,10 +118,14 @@ class Buddy {
   /// The block has no state when this is called. Counts the pages first.
   /// Events: FreeOnePage. Source: __free_one_page().
   void free_one_page(FrameIndex index, unsigned order, Migratetype type, Place place = Place::Head);
+  /// The same under the pageblock's type; the largest blocks enter by pageblocks where the generation says so.
+  /// Source: free_one_page(), split_large_buddy().
+  void free_block(FrameIndex index, unsigned order, Place place = Place::Head);
 
-  /// Moves every free block whose head lies in the pageblock of `index` to the tail of `type`'s lists.
+  /// Moves every free block whose head lies in the pageblock of `index` to `type`'s lists.
   ///
-  /// Returns the pages moved; 0 also when the zone ends inside the pageblock. Counters do not change.
+  /// Returns the pages moved; 0 also when the zone ends inside the pageblock. Counters change only where blocks are
+  /// counted one by one; Isolate on either side is the caller's to count otherwise.
   /// Events: MoveFreepagesBlock. Source: move_freepages_block().
   PageCount move_freepages_block(FrameIndex index, Migratetype type);
 
@@ -115,6 +133,14 @@ class Buddy {
   /// Source: set_pageblock_migratetype().
   void set_pageblock_type(FrameIndex index, Migratetype type);
   [[nodiscard]] Migratetype pageblock_type(FrameIndex index) const { return env_.map.pageblock(index).type; }
+  /// Stores the type of each pageblock of a block of `order`, at least one. Source: change_pageblock_range().
+  void set_pageblock_types(FrameIndex index, unsigned order, Migratetype type);
+  /// True if the zone spans the whole pageblock of `index`.
+  [[nodiscard]] bool spans_pageblock(FrameIndex index) const;
+
+  /// Pages in use from `first`, a pageblock's or the zone's first frame, to the end of its pageblock that count as
+  /// movable when it is weighed.
+  [[nodiscard]] std::uint32_t movable_pages_of(FrameIndex first) const;
 
   // ---- list primitives: counters, types and events are the caller's
 
@@ -122,11 +148,15 @@ class Buddy {
   void insert(FrameIndex index, unsigned order, Migratetype type, Place place);
   /// Unlinks a free block and leaves it without state. Returns the type of the list it was on.
   Migratetype remove(FrameIndex index, unsigned order);
-  /// Moves a free block of `order` to the end of another type's list.
-  void move_to_tail(FrameIndex index, unsigned order, Migratetype type) {
+  /// Moves a free block of `order` to another type's list.
+  void move_to(FrameIndex index, unsigned order, Migratetype type, Place place) {
     remove(index, order);
-    insert(index, order, type, Place::Tail);
+    insert(index, order, type, place);
   }
+  /// Turns the ring of a list so that this block of it becomes the first. False if it is that already.
+  /// Source: move_freelist_head() and move_freelist_tail(), mm/compaction.c.
+  bool rotate_to_head(FrameIndex index, unsigned order);
+  void move_to_tail(FrameIndex index, unsigned order, Migratetype type) { move_to(index, order, type, Place::Tail); }
   /// The free block that holds `index`, if it is free: its head's index. Looks upward through the orders.
   [[nodiscard]] std::optional<FrameIndex> free_block_of(FrameIndex index) const;
 
@@ -134,9 +164,29 @@ class Buddy {
   [[nodiscard]] bool in_zone(FrameIndex index) const;
   [[nodiscard]] bool buddy_merge_likely(FrameIndex index, unsigned order) const;
   [[nodiscard]] bool capture(FrameIndex index, unsigned order, Migratetype type);
-  [[nodiscard]] bool rmqueue_fallback(unsigned order, Migratetype type, AllocFlags flags);
+  [[nodiscard]] bool may_join(FrameIndex buddy, Migratetype type);
+  void count_listed(unsigned order, Migratetype type, std::int64_t blocks);
+  // Take, Move and MoveSmallest, ClaimSteal: the ways to another type's blocks.
+  [[nodiscard]] std::optional<TakenBlock> rmqueue_take(unsigned order, Migratetype type);
+  [[nodiscard]] std::optional<TakenBlock> rmqueue_move(unsigned order, Migratetype type, AllocFlags flags);
+  [[nodiscard]] std::optional<TakenBlock> rmqueue_claim_steal(unsigned order, Migratetype type, AllocFlags flags,
+                                                              RmqueueMode& mode);
+  [[nodiscard]] std::optional<TakenBlock> take_fallback(unsigned order, Migratetype type);
+  [[nodiscard]] bool move_fallback(unsigned order, Migratetype type, AllocFlags flags);
   void steal_suitable_fallback(FrameIndex index, unsigned order, Migratetype type, AllocFlags flags, bool whole_block);
+  [[nodiscard]] std::optional<TakenBlock> claim(unsigned order, Migratetype type, AllocFlags flags);
+  [[nodiscard]] std::optional<TakenBlock> steal(unsigned order, Migratetype type);
+
+  // What they have in common.
+  [[nodiscard]] std::optional<Migratetype> find_fallback(unsigned order, Migratetype type) const;
+  [[nodiscard]] unsigned lowest_fallback_order(unsigned order, AllocFlags flags) const;
+  [[nodiscard]] bool cma_comes_first(bool cma) const;
+  [[nodiscard]] bool is_worth_claiming(FrameIndex first, std::uint32_t free_pages, std::uint32_t movable,
+                                       Migratetype type, Migratetype old_type) const;
+  void boost_for(AllocFlags flags);
   [[nodiscard]] bool boost_watermark();
+  void split_down(FrameIndex index, unsigned from, unsigned to, Migratetype type);
+  void report_fallback(FrameIndex index, unsigned order, unsigned found, Migratetype type, Migratetype fallback) const;
 
   const BuddyEnv& env_;
   ZoneState& zone_;

@@ -88,11 +88,12 @@ struct Links {
 
 /// The record of 512 frames that share a mobility type.
 struct Pageblock {
-  Migratetype type;
-  bool skip;           ///< compaction's hint: nothing to find here
-  std::uint16_t zone;  ///< ZoneId of its first frame, kNoZone in a hole
-  FrameState head;     ///< state of a block of order ≥ 9 that starts here
-  Links links;         ///< of that block
+  Migratetype type;     ///< as every reader sees it: Isolate while it is set apart
+  bool skip;            ///< compaction's hint: nothing to find here
+  std::uint16_t zone;   ///< ZoneId of its first frame, kNoZone in a hole
+  FrameState head;      ///< state of a block of order ≥ 9 that starts here
+  Migratetype covered;  ///< the type beneath Isolate, for kernels that keep it (IsolationMark::Covers)
+  Links links;          ///< of that block
 };
 inline constexpr std::uint16_t kNoZone = 0xffff;
 static_assert(sizeof(Pageblock) == 16);

@@ -17,8 +17,12 @@ enum class Watermark : std::uint8_t { Min, Low, High, Promo };
 inline constexpr unsigned kWatermarks = 4;
 
 /// Zone counters that the allocator itself keeps. Source: enum zone_stat_item.
-enum class ZoneStat : std::uint8_t { FreePages, FreeCmaPages };
-inline constexpr unsigned kZoneStats = 2;
+enum class ZoneStat : std::uint8_t {
+  FreePages,
+  FreeCmaPages,
+  FreePagesBlocks,  ///< in blocks of pageblock order or more; kept by BlockCounter::Kept only
+};
+inline constexpr unsigned kZoneStats = 3;
 
 /// One free list of a zone, its first block at `head`.
 struct FreeList {
@@ -30,6 +34,7 @@ struct FreeList {
 namespace zone_flag {
 inline constexpr std::uint32_t kBoostedWatermark = 1;  ///< kswapd is to be woken by the next request
 inline constexpr std::uint32_t kReclaimActive = 2;     ///< kswapd is at work: per-cpu lists stay short
+inline constexpr std::uint32_t kBelowHigh = 4;         ///< some request found fewer pages than the HIGH mark
 }  // namespace zone_flag
 
 struct alignas(64) ZoneState {
@@ -38,16 +43,17 @@ struct alignas(64) ZoneState {
   std::array<std::int64_t, kWatermarks> watermark{};
   std::int64_t watermark_boost = 0;
   std::int64_t nr_reserved_highatomic = 0;  ///< pages
-  std::array<std::int64_t, kMaxZoneTypes> lowmem_reserve{};
+  std::uint32_t flags = 0;
   /// By migratetype: bit n is set while the list of order n is not empty.
   std::array<std::uint16_t, kMigratetypes> nonempty{};
-  std::uint32_t flags = 0;
+  std::array<std::int64_t, kMaxZoneTypes> lowmem_reserve{};
 
   // -------- read when blocks move
   FrameIndex begin = 0;  ///< span, [begin, end)
   FrameIndex end = 0;
   std::uint32_t lock_word = 0;  ///< belongs to the locking policy
   std::uint32_t nr_isolate_pageblock = 0;
+  std::int64_t nr_free_highatomic = 0;           ///< pages on HighAtomic lists, exact; ReserveDeduction::FreePages only
   std::array<std::uint32_t, kOrders> nr_free{};  ///< blocks of each order, all types together
   ZoneId id;
   NodeId node;
@@ -61,7 +67,8 @@ struct alignas(64) ZoneState {
   std::int64_t spanned = 0;
   std::int64_t present = 0;
   std::int64_t managed = 0;
-  std::int64_t pageset_high = 0;  ///< what per-cpu lists of this zone got when they were last sized
+  std::int64_t pageset_high = 0;      ///< what per-cpu lists of this zone got when they were last sized; the least
+  std::int64_t pageset_high_max = 0;  ///< PcpSizing::Range: the most
   std::int64_t pageset_batch = 1;
   std::int64_t percpu_drift_mark = 0;
   Pfn start;

@@ -105,7 +105,7 @@ void BasicMachine<S>::open(std::span<std::byte> storage) {
   view_.distances = {reinterpret_cast<const std::uint8_t*>(base + at.distances), std::size_t{h.nodes} * h.nodes};
   view_.zone_refs = {reinterpret_cast<const ZoneRef*>(base + at.refs),
                      std::size_t{h.nodes} * (h.nodes + 1) * h.zone_types};
-  view_.pcp_shape = {h.has_thp != 0, h.rules.generation.pcp_huge_lists};
+  view_.pcp_shape = PcpShape::of(h.rules.generation.pcp.lists, h.has_thp != 0);
 }
 
 template <SyncPolicy S>
@@ -189,7 +189,7 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
 
   for (std::size_t i = 0; i < header->frames / kPageblockPages; ++i)
     new (base + at.pageblocks + i * sizeof(Pageblock))
-        Pageblock{Migratetype::Unmovable, false, kNoZone, {}, {kNil, kNil}};
+        Pageblock{Migratetype::Unmovable, false, kNoZone, {}, Migratetype::Unmovable, {kNil, kNil}};
   for (const MemoryRange& memory : config.memory) {
     for (ZoneState& zone : view_.zones) {
       if (zone.node != memory.node || !zone.is_populated())
@@ -222,7 +222,7 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
   const std::size_t room = config.nodes * (config.nodes + 1) * types;
   for (NodeState& node : view_.nodes) {
     std::array<NodeId, kMaxNodes> order{};
-    const std::size_t ordered = node_order(topology, node.id, NodeLoadRule::PlusOne, loads, order);
+    const std::size_t ordered = node_order(topology, node.id, config.generation.boot.node_load, loads, order);
     const auto append = [&](std::span<const NodeId> of) {
       const std::size_t count = build_zonelist(config.zones, types, of, {refs + used, room - used});
       const NodeState::List list{static_cast<std::uint32_t>(used), static_cast<std::uint32_t>(count)};
@@ -241,8 +241,8 @@ void BasicMachine<S>::release_boot_memory(PfnRange range) {
     ZoneState& zone = view_.zone_of(index);
     zone.managed += std::int64_t{1} << order.raw();
     const Guard<S> lock{zone.lock_word};
-    view_.buddy(zone, CpuId{0})
-        .free_one_page(index, order.raw(), view_.env.map.pageblock(index).type, Buddy::Place::Tail);
+    const bool to_tail = view_.env.rules->generation.boot.place == BootPlace::Tail;
+    view_.buddy(zone, CpuId{0}).free_block(index, order.raw(), to_tail ? Buddy::Place::Tail : Buddy::Place::Head);
   });
 }
 

@@ -17,6 +17,10 @@ namespace mmbox {
 inline constexpr unsigned kPcpSmallLists = kPcpTypes * (kCostlyOrder + 1);
 inline constexpr unsigned kPcpLists = kPcpSmallLists + 2;
 
+/// The most that a return, a refill or a drain doubles a batch, as a power of two.
+/// Source: CONFIG_PCP_BATCH_SCALE_MAX.
+inline constexpr unsigned kPcpBatchScaleMax = 5;
+
 /// A list of blocks: most recently freed at the head, next to return to the free lists at the tail.
 struct PcpList {
   FrameIndex head = kNil;
@@ -37,55 +41,108 @@ struct CpuEvents {
 
 /// The pages that one CPU keeps of one zone.
 struct alignas(64) PcpState {
-  std::int32_t count = 0;  ///< pages on all lists together
-  std::int32_t high = 0;   ///< pages at which a free returns some
-  std::int32_t batch = 1;  ///< pages moved at a time
-  std::int16_t free_factor = 0;
-  std::uint8_t expire = 0;  ///< counter folds until a remote pageset is trimmed
+  std::int32_t count = 0;        ///< pages on all lists together
+  std::int32_t high = 0;         ///< pages at which a free returns some
+  std::int32_t batch = 1;        ///< pages moved at a time
+  std::int16_t free_factor = 0;  ///< FreeFactor: doublings of the next return; halved by every allocation
+  std::uint8_t expire = 0;       ///< counter folds until a remote pageset is trimmed
   std::uint32_t lock_word = 0;
   CpuZoneStat stat;
+  // Tuned only.
+  std::uint8_t alloc_factor = 0;        ///< doublings of the next refill; halved by every free
+  bool previous_free_was_high = false;  ///< the last free was of order 1 to 3
+  bool has_large_cache = false;         ///< the CPU's share of the last cache holds more than three batches
+  std::int16_t free_count = 0;          ///< pages freed without allocations between; halved by every allocation
+  std::int32_t high_min = 0;            ///< the bounds of `high`
+  std::int32_t high_max = 0;
   std::array<PcpList, kPcpLists> lists{};
   CpuEvents events;
 };
 
 /// Which lists a machine's pagesets have.
 struct PcpShape {
-  bool has_huge;  ///< order 9 is kept as well
-  PcpHugeLists huge_lists;
+  bool has_huge = false;       ///< order 9 is kept as well
+  bool splits_huge = false;    ///< in two lists, by whether it moves
+  std::uint8_t order_max = 0;  ///< of the other orders
 
+  [[nodiscard]] static constexpr PcpShape of(PcpLists lists, bool has_thp) {
+    return {has_thp && lists != PcpLists::OrderZero, lists == PcpLists::SplitHuge,
+            static_cast<std::uint8_t>(lists == PcpLists::OrderZero ? 0 : kCostlyOrder)};
+  }
   [[nodiscard]] constexpr bool allows(unsigned order) const {
-    return order <= kCostlyOrder || (has_huge && order == kPageblockOrder);
+    return order <= order_max || (has_huge && order == kPageblockOrder);
   }
   [[nodiscard]] constexpr unsigned lists() const {
     if (!has_huge)
-      return kPcpSmallLists;
-    return kPcpSmallLists + (huge_lists == PcpHugeLists::Split ? 2 : 1);
+      return kPcpTypes * (order_max + 1U);
+    return kPcpSmallLists + (splits_huge ? 2 : 1);
   }
   /// Position of the list of `order` and `type`. Checks nothing: `allows(order)`, `type` is one of the first three.
   [[nodiscard]] constexpr unsigned index(unsigned order, Migratetype type) const {
     if (order <= kCostlyOrder)
       return kPcpTypes * order + raw(type);
-    return kPcpSmallLists + (huge_lists == PcpHugeLists::Split && type == Migratetype::Movable ? 1 : 0);
+    return kPcpSmallLists + (splits_huge && type == Migratetype::Movable ? 1 : 0);
   }
   /// Order of the blocks on list `index`.
   [[nodiscard]] static constexpr unsigned order(unsigned index) {
     return index < kPcpSmallLists ? index / kPcpTypes : kPageblockOrder;
   }
 };
-static_assert(PcpShape{true, PcpHugeLists::Split}.index(2, Migratetype::Movable) == 7);
-static_assert(PcpShape{true, PcpHugeLists::Split}.index(9, Migratetype::Reclaimable) == 12);
-static_assert(PcpShape{true, PcpHugeLists::Split}.index(9, Migratetype::Movable) == 13);
+static_assert(PcpShape::of(PcpLists::SplitHuge, true).index(2, Migratetype::Movable) == 7);
+static_assert(PcpShape::of(PcpLists::SplitHuge, true).index(9, Migratetype::Reclaimable) == 12);
+static_assert(PcpShape::of(PcpLists::SplitHuge, true).index(9, Migratetype::Movable) == 13);
+static_assert(PcpShape::of(PcpLists::SharedHuge, true).index(9, Migratetype::Movable) == 12);
+static_assert(PcpShape::of(PcpLists::OrderZero, true).lists() == 3);
 
-/// How many pages a free returns, and what it leaves behind in the pageset.
-struct FreePlan {
-  std::int32_t pages;        ///< to return; 0 if the pageset may keep all
-  std::int16_t free_factor;  ///< afterwards
-};
+/// What a pageset's decisions read of its zone: bits of zone_flag.
+using ZoneFlags = std::uint32_t;
 
-/// Decides what a free of an `order` block does once it is on its list.
+/// Decides what a free of an `order` block does once it is on its list, and keeps what the pageset remembers of it.
 ///
-/// `count` includes the block. Pure. Source: nr_pcp_high(), nr_pcp_free() and free_unref_page_commit().
-[[nodiscard]] FreePlan plan_free(const PcpState& pcp, unsigned order, bool reclaim_active, unsigned free_factor_max);
+/// `count` includes the block. Returns the pages to give back, 0 if the pageset may keep all.
+/// Source: nr_pcp_high(), nr_pcp_free() and free_unref_page_commit().
+[[nodiscard]] std::int32_t plan_free(PcpState& pcp, const PcpPolicy& policy, unsigned order, ZoneFlags zone_flags);
+
+/// Decides how many blocks of `order` a refill of an empty list asks for, and keeps what the pageset remembers of it.
+/// Source: nr_pcp_alloc().
+[[nodiscard]] std::uint32_t plan_refill(PcpState& pcp, const PcpPolicy& policy, unsigned order, ZoneFlags zone_flags);
+
+/// Lets `high` of a tuned pageset sink towards its least, about once a second.
+/// Returns the pages that are too many now. Source: decay_pcp_high().
+[[nodiscard]] std::int32_t decay_high(PcpState& pcp);
+
+/// In which order the lists give one block each: the list of the k-th block to go.
+///
+/// Rotating bulk frees look at list 1 first, take one block there, two from the next list that has any, and so on; what
+/// a list cannot give is left for the next. Source: free_pcppages_bulk() to 5.17.
+class BulkRotation {
+ public:
+  explicit constexpr BulkRotation(TypeOrder order) : order_(order) {}
+  /// The list to take the next block from, if `left` more are to go. `has_pages(list)` says which lists can give;
+  /// one must.
+  template <class HasPages>
+  [[nodiscard]] constexpr unsigned next(std::int32_t left, HasPages&& has_pages) {
+    if (quota_ == 0 || !has_pages(list())) {
+      do {
+        ++quota_;
+        position_ = position_ + 1 == kPcpTypes ? 0 : position_ + 1;
+      } while (!has_pages(list()));
+      if (quota_ == static_cast<std::int32_t>(kPcpTypes))
+        quota_ = left;  // the only list that has any
+    }
+    --quota_;
+    return list();
+  }
+
+ private:
+  /// Old kernels number Reclaimable before Movable; our lists do not.
+  [[nodiscard]] constexpr unsigned list() const {
+    return order_ == TypeOrder::MovableSecond || position_ == 0 ? position_ : kPcpTypes - position_;
+  }
+  TypeOrder order_;
+  unsigned position_ = 0;
+  std::int32_t quota_ = 0;
+};
 
 template <SyncPolicy S>
 class Pcp {
@@ -110,10 +167,12 @@ class Pcp {
     pcp_.count -= std::int32_t{1} << order;
     return index;
   }
+  /// The same from the other end of the list: the page that has been here longest. Kernels with ColdPages only.
+  [[nodiscard]] std::optional<FrameIndex> take_cold(Migratetype type, AllocFlags flags);
 
-  /// Puts a block at the head of its list, under the pageblock's type as it is now, and returns pages if the pageset
-  /// is over its limit. Source: free_unref_page_commit().
-  void put(FrameIndex index, unsigned order, Migratetype pageblock_type) {
+  /// Puts a block at the head of its list, under the pageblock's type as it is now, and returns pages to the free lists
+  /// if the pageset is over its limit; true if it did. Source: free_unref_page_commit().
+  bool put(FrameIndex index, unsigned order, Migratetype pageblock_type) {
     const MemMap& map = buddy_.env().map;
     const unsigned list_index = shape_.index(order, pcp_list_type(pageblock_type));
     PcpList& list = pcp_.lists[list_index];
@@ -124,13 +183,23 @@ class Pcp {
     map.set_state(index, order, FrameState::pcp(order, pageblock_type));
     pcp_.count += std::int32_t{1} << order;
     // The common case first: below the limit nothing else happens.
-    if (pcp_.count < pcp_.high && pcp_.free_factor == 0 && buddy_.zone().flags == 0)
-      return;
-    const bool reclaim_active = (buddy_.zone().flags & zone_flag::kReclaimActive) != 0;
-    const FreePlan plan = plan_free(pcp_, order, reclaim_active, buddy_.env().rules->generation.free_factor_max);
-    pcp_.free_factor = plan.free_factor;
-    if (plan.pages > 0)
-      free_bulk(plan.pages, list_index);
+    const PcpPolicy& policy = buddy_.env().rules->generation.pcp;
+    if (pcp_.count < pcp_.high && pcp_.free_factor == 0 && buddy_.zone().flags == 0 &&
+        policy.control != PcpControl::Tuned)
+      return false;
+    std::int32_t pages = plan_free(pcp_, policy, order, buddy_.zone().flags);
+    if (pages <= 0)
+      return false;
+    if (policy.returns == PcpReturn::AtOnce) {
+      free_bulk(pages, list_index);
+      return true;
+    }
+    while (pages > 0 && pcp_.count > 0) {
+      const std::int32_t portion = pages < pcp_.batch ? pages : pcp_.batch;
+      free_bulk(portion, list_index);
+      pages -= portion;
+    }
+    return true;
   }
 
   /// Returns up to `pages` pages to the free lists, beginning with list `start`, each list from its tail.
@@ -139,16 +208,18 @@ class Pcp {
 
   /// Returns everything, in portions. Source: drain_pages_zone().
   void drain() {
+    const bool all = buddy_.env().rules->generation.pcp.drain == PcpDrain::Everything;
     while (pcp_.count > 0) {
-      const std::int32_t portion = pcp_.batch << kDrainScale;
-      free_bulk(pcp_.count < portion ? pcp_.count : portion, 0);
+      const std::int32_t portion = pcp_.batch << kPcpBatchScaleMax;
+      free_bulk(all || pcp_.count < portion ? pcp_.count : portion, 0);
     }
   }
 
  private:
-  static constexpr unsigned kDrainScale = 5;  // CONFIG_PCP_BATCH_SCALE_MAX
-
   void refill(PcpList& list, unsigned order, Migratetype type, AllocFlags flags);
+  FrameIndex take_tail(PcpList& list, unsigned order);
+  /// Gives the last block of a list back to the free lists. `rule` is Cached or Pageblock.
+  void return_tail(unsigned list_index, PcpType rule);
 
   Buddy buddy_;
   PcpState& pcp_;
@@ -159,14 +230,18 @@ class Pcp {
 template <SyncPolicy S>
 void Pcp<S>::refill(PcpList& list, unsigned order, Migratetype type, AllocFlags flags) {
   const MemMap& map = buddy_.env().map;
-  std::uint32_t blocks = static_cast<std::uint32_t>(pcp_.batch);
-  if (blocks > 1)
-    blocks = (blocks >> order) > 2 ? blocks >> order : 2;
+  const Generation& generation = buddy_.env().rules->generation;
+  const std::uint32_t blocks = plan_refill(pcp_, generation.pcp, order, buddy_.zone().flags);
+  // The plan is made all the same: it has changed what the pageset remembers.
+  if (generation.reserve.refill == ReserveRefill::Refused && flags.has(alloc_flag::kHighAtomic))
+    return;
   buddy_.env().trace.emit(RmqueueBulk{buddy_.zone().id, Order{order}, type, blocks, flags});
   const Guard<S> lock{buddy_.zone().lock_word};
   std::int64_t got = 0;
+  RmqueueMode mode = RmqueueMode::Normal;
+  const bool counted = buddy_.counts_per_block();
   for (std::uint32_t i = 0; i < blocks; ++i) {
-    const auto taken = buddy_.rmqueue(order, type, flags);
+    const auto taken = buddy_.rmqueue(order, type, flags, mode);
     if (!taken)
       break;
     // The first block taken is the next one handed out: the list was empty, each block goes to its tail.
@@ -174,43 +249,87 @@ void Pcp<S>::refill(PcpList& list, unsigned order, Migratetype type, AllocFlags 
     (list.tail == kNil ? list.head : map.links(list.tail, order).next) = taken->index;
     list.tail = taken->index;
     map.set_state(taken->index, order, FrameState::pcp(order, taken->type));
-    if (taken->type == Migratetype::Cma)
+    if (!counted && taken->type == Migratetype::Cma)
       buddy_.count(ZoneStat::FreeCmaPages, -(std::int64_t{1} << order));
     ++got;
   }
   pcp_.count += static_cast<std::int32_t>(got << order);
   // One update for the whole refill; watermark checks see the difference.
-  buddy_.count(ZoneStat::FreePages, -(got << order));
+  if (!counted)
+    buddy_.count(ZoneStat::FreePages, -(got << order));
+}
+
+template <SyncPolicy S>
+std::optional<FrameIndex> Pcp<S>::take_cold(Migratetype type, AllocFlags flags) {
+  const MemMap& map = buddy_.env().map;
+  PcpList& list = pcp_.lists[shape_.index(0, type)];
+  if (list.head == kNil) {
+    refill(list, 0, type, flags);
+    // A cold refill puts each page before the last one, so that the tail is what was taken first.
+    FrameIndex before = kNil;
+    for (FrameIndex at = list.head; at != kNil;) {
+      const FrameIndex next = map.links(at, 0).next;
+      map.links(at, 0) = {before, next};
+      before = at;
+      at = next;
+    }
+    const FrameIndex head = list.head;
+    list.head = list.tail;
+    list.tail = head;
+    if (list.head == kNil)
+      return std::nullopt;
+  }
+  return take_tail(list, 0);
+}
+
+template <SyncPolicy S>
+FrameIndex Pcp<S>::take_tail(PcpList& list, unsigned order) {
+  const MemMap& map = buddy_.env().map;
+  const FrameIndex index = list.tail;
+  // The head's back link is stale where blocks were taken from the front, so the last one is told by the head.
+  if (index == list.head) {
+    list.head = list.tail = kNil;
+  } else {
+    list.tail = map.links(index, order).prev;
+    map.links(list.tail, order).next = kNil;
+  }
+  pcp_.count -= std::int32_t{1} << order;
+  return index;
+}
+
+template <SyncPolicy S>
+void Pcp<S>::return_tail(unsigned list_index, PcpType rule) {
+  const MemMap& map = buddy_.env().map;
+  const unsigned order = PcpShape::order(list_index);
+  const FrameIndex index = take_tail(pcp_.lists[list_index], order);
+  const Migratetype type = rule == PcpType::Pageblock ? buddy_.pageblock_type(index) : map.state(index).type();
+  map.set_state(index, order, FrameState{});
+  buddy_.free_one_page(index, order, type);
+  buddy_.env().trace.emit(MmPagePcpuDrain{map.pfn(index), Order{order}, type});
 }
 
 template <SyncPolicy S>
 void Pcp<S>::free_bulk(std::int32_t pages, unsigned start) {
-  const MemMap& map = buddy_.env().map;
   if (pages > pcp_.count)
     pages = pcp_.count;
+  const Generation& generation = buddy_.env().rules->generation;
   buddy_.env().trace.emit(FreePcppagesBulk{buddy_.zone().id, cpu_, static_cast<std::uint32_t>(pages), start});
   const Guard<S> lock{buddy_.zone().lock_word};
-  const bool has_isolated = buddy_.zone().nr_isolate_pageblock != 0;
+  // The cached type decides, even if the pageblock has changed hands since; isolation is looked up anew.
+  PcpType type = generation.pcp.type;
+  if (type == PcpType::CachedUnlessIsolated)
+    type = buddy_.zone().nr_isolate_pageblock != 0 ? PcpType::Pageblock : PcpType::Cached;
+  if (generation.pcp.bulk_order == PcpBulkOrder::Rotate) {
+    BulkRotation rotation{generation.requests.type_order};
+    for (; pages > 0; --pages)
+      return_tail(rotation.next(pages, [&](unsigned list) { return pcp_.lists[list].tail != kNil; }), type);
+    return;
+  }
   unsigned list_index = start;
   while (pages > 0) {
-    PcpList& list = pcp_.lists[list_index];
-    const unsigned order = PcpShape::order(list_index);
-    while (pages > 0 && list.tail != kNil) {
-      const FrameIndex index = list.tail;
-      // The head's back link is stale where blocks were taken from the front, so the last one is told by the head.
-      if (index == list.head) {
-        list.head = list.tail = kNil;
-      } else {
-        list.tail = map.links(index, order).prev;
-        map.links(list.tail, order).next = kNil;
-      }
-      pages -= std::int32_t{1} << order;
-      pcp_.count -= std::int32_t{1} << order;
-      // The cached type decides, even if the pageblock has changed hands since; only isolation is looked up anew.
-      const Migratetype type = has_isolated ? buddy_.pageblock_type(index) : map.state(index).type();
-      map.set_state(index, order, FrameState{});
-      buddy_.free_one_page(index, order, type);
-      buddy_.env().trace.emit(MmPagePcpuDrain{map.pfn(index), Order{order}, type});
+    while (pages > 0 && pcp_.lists[list_index].tail != kNil) {
+      pages -= std::int32_t{1} << PcpShape::order(list_index);
+      return_tail(list_index, type);
     }
     list_index = list_index + 1 == shape_.lists() ? 0 : list_index + 1;
   }

@@ -17,30 +17,6 @@ namespace mmbox {
 /// Pages of one memory section (128 MiB), the unit of the memmap.
 inline constexpr std::uint64_t kSectionPages = 32768;
 
-/// Calls `visit(const MemoryRange&)` for each free range: memory minus reserved, ascending, never across two ranges of
-/// `memory`.
-///
-/// `memory`: ascending, disjoint. `reserved`: ascending; may overlap each other and what is no memory.
-/// Source: for_each_free_mem_range(), include/linux/memblock.h.
-template <class Visit>
-constexpr void for_each_free_range(std::span<const MemoryRange> memory, std::span<const PfnRange> reserved,
-                                   Visit&& visit) {
-  for (const MemoryRange& m : memory) {
-    Pfn at = m.range.begin;
-    for (const PfnRange& r : reserved) {
-      if (r.end <= at || r.pages() == PageCount{})
-        continue;
-      if (r.begin >= m.range.end)
-        break;
-      if (r.begin > at)
-        visit(MemoryRange{PfnRange{at, r.begin}, m.node, m.is_hotpluggable});
-      at = r.end;
-    }
-    if (at < m.range.end)
-      visit(MemoryRange{PfnRange{at, m.range.end}, m.node, m.is_hotpluggable});
-  }
-}
-
 /// Calls `visit(Pfn, Order)` for each block in which a free range is released: the largest that is aligned and fits.
 /// Source: __free_pages_memory(), mm/memblock.c.
 template <class Visit>

@@ -37,6 +37,30 @@ struct MemoryRange {
   bool is_hotpluggable = false;  ///< counts with movable_node only
 };
 
+/// Calls `visit(const MemoryRange&)` for each free range: memory minus reserved, ascending, never across two ranges of
+/// `memory`.
+///
+/// `memory`: ascending, disjoint. `reserved`: ascending; may overlap each other and what is no memory.
+/// Source: for_each_free_mem_range(), include/linux/memblock.h.
+template <class Visit>
+constexpr void for_each_free_range(std::span<const MemoryRange> memory, std::span<const PfnRange> reserved,
+                                   Visit&& visit) {
+  for (const MemoryRange& m : memory) {
+    Pfn at = m.range.begin;
+    for (const PfnRange& r : reserved) {
+      if (r.end <= at || r.pages() == PageCount{})
+        continue;
+      if (r.begin >= m.range.end)
+        break;
+      if (r.begin > at)
+        visit(MemoryRange{PfnRange{at, r.begin}, m.node, m.is_hotpluggable});
+      at = r.end;
+    }
+    if (at < m.range.end)
+      visit(MemoryRange{PfnRange{at, m.range.end}, m.node, m.is_hotpluggable});
+  }
+}
+
 /// The first PFN above each zone type, by zone index; 0 for types that have no place of their own (Movable, Device).
 /// Source: arch_zone_lowest/highest_possible_pfn, filled by the architecture's zone_sizes_init().
 struct ZoneLimits {

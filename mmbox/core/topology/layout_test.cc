@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
+#include <utility>
 #include <vector>
 
 namespace mmbox {
@@ -193,6 +195,37 @@ TEST(ManagedEstimate, TakesTheDmaReserveFromTheLowestZoneOnly) {
   EXPECT_EQ(managed_estimate(zone(0, 4095, 3998), 158), 3998u - 64 - 158);
   EXPECT_EQ(managed_estimate(zone(1, 4095, 3998), 158), 3998u - 64);
   EXPECT_EQ(managed_estimate(zone(0, 64, 64), 63), 63u) << "not below one page";
+}
+
+std::vector<std::pair<std::uint64_t, std::uint64_t>> free_ranges(std::vector<MemoryRange> memory,
+                                                                 std::vector<PfnRange> reserved) {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+  for_each_free_range(memory, reserved,
+                      [&](const MemoryRange& m) { ranges.emplace_back(m.range.begin.raw(), m.range.end.raw()); });
+  return ranges;
+}
+
+PfnRange pfns(std::uint64_t begin, std::uint64_t end) {
+  return PfnRange{Pfn{begin}, Pfn{end}};
+}
+
+TEST(FreeRanges, AreMemoryMinusReserved) {
+  using Ranges = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+  const std::vector<MemoryRange> memory{{pfns(1, 100), NodeId{0}}, {pfns(200, 300), NodeId{0}}};
+  EXPECT_EQ(free_ranges(memory, {}), (Ranges{{1, 100}, {200, 300}}));
+  EXPECT_EQ(free_ranges(memory, {pfns(0, 10), pfns(50, 60), pfns(90, 210), pfns(300, 400)}),
+            (Ranges{{10, 50}, {60, 90}, {210, 300}}));
+  EXPECT_EQ(free_ranges(memory, {pfns(0, 400)}), Ranges{});
+  // Overlapping, nested and empty reservations.
+  EXPECT_EQ(free_ranges(memory, {pfns(10, 50), pfns(20, 30), pfns(40, 60), pfns(70, 70)}),
+            (Ranges{{1, 10}, {60, 100}, {200, 300}}));
+}
+
+TEST(FreeRanges, EndAtNodeBoundariesThoughMemoryGoesOn) {
+  std::vector<std::size_t> nodes;
+  for_each_free_range(std::array{MemoryRange{pfns(0, 100), NodeId{0}}, MemoryRange{pfns(100, 200), NodeId{1}}},
+                      std::span<const PfnRange>{}, [&](const MemoryRange& m) { nodes.push_back(m.node.raw()); });
+  EXPECT_EQ(nodes, (std::vector<std::size_t>{0, 1}));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "mmbox/core/base/policy.h"
 #include "mmbox/core/base/units.h"
 #include "mmbox/core/topology/layout.h"
 #include "mmbox/core/topology/tunables.h"
@@ -42,12 +43,6 @@ struct NodeTopology {
   [[nodiscard]] constexpr unsigned distance(NodeId from, NodeId to) const {
     return distances[from.raw() * nodes + to.raw()];
   }
-};
-
-/// How a node that was chosen first at some distance is made less attractive for the nodes whose order follows.
-/// Source: node_load, mm/page_alloc.c.
-enum class NodeLoadRule : std::uint8_t {
-  PlusOne,  ///< its load grows by one, and stays so
 };
 
 /// How often each node was the first of its distance. Zero before the order of node 0, kept while the orders of all
@@ -92,6 +87,7 @@ constexpr std::size_t node_order(const NodeTopology& topology, NodeId local, Nod
     }
     if (topology.distance(local, best) != topology.distance(local, previous)) {
       switch (rule) {
+        case NodeLoadRule::Rank: loads[best.raw()] = static_cast<std::uint32_t>(topology.nodes - count); break;
         case NodeLoadRule::PlusOne: loads[best.raw()] += 1; break;
       }
     }

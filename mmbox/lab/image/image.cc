@@ -111,6 +111,7 @@ Tunables tunables_of(const Snapshot& snapshot, const std::vector<ZoneType>& type
   read("user_min_free_kbytes", t.user_min_free_kbytes);
   read("watermark_boost_factor", t.watermark_boost_factor);
   read("watermark_scale_factor", t.watermark_scale_factor);
+  read("percpu_pagelist_fraction", t.percpu_pagelist_high_fraction);  // its name until 5.13
   read("percpu_pagelist_high_fraction", t.percpu_pagelist_high_fraction);
   read("node_reclaim_mode", t.zone_reclaim_mode);
   read("node_reclaim_distance", t.node_reclaim_distance);
@@ -175,8 +176,50 @@ Expected<OwnedConfig> config_of(const Snapshot& snapshot, const Generation& gene
   return owned;
 }
 
+/// Where the engine's counters stand among a kernel's zone counters; npos for one that this kernel does not have.
+struct ZoneItems {
+  static constexpr std::size_t npos = ~std::size_t{0};
+  std::array<std::size_t, kZoneStats> at{};
+  template <class T>
+  [[nodiscard]] T get(const std::vector<T>& items, std::size_t which) const {
+    return at[which] < items.size() ? items[at[which]] : T{0};
+  }
+  template <class T>
+  void set(std::vector<T>& items, std::size_t which, std::int64_t value) const {
+    if (at[which] < items.size())
+      items[at[which]] = static_cast<T>(value);
+  }
+};
+
+ZoneItems zone_items(const Generation& generation, std::size_t items) {
+  ZoneItems result;
+  result.at[static_cast<std::size_t>(ZoneStat::FreePages)] = 0;
+  result.at[static_cast<std::size_t>(ZoneStat::FreePagesBlocks)] =
+      generation.free.block_counter == BlockCounter::Kept ? 1 : ZoneItems::npos;
+  // NR_FREE_CMA_PAGES is the last; kernels with typed lists have NR_UNACCEPTED after it.
+  const std::size_t after_cma = generation.free.counters == CounterTiming::PerBlock ? 1 : 0;
+  result.at[static_cast<std::size_t>(ZoneStat::FreeCmaPages)] =
+      items >= 2 + after_cma ? items - 1 - after_cma : ZoneItems::npos;
+  return result;
+}
+
+/// The node's page counts that decide about dirty spread and node reclaim. Their places are the same in 5.10 to 7.2.
+NodePageStats node_pages(const std::vector<std::int64_t>& items) {
+  const auto at = [&](std::size_t index) { return index < items.size() ? items[index] : 0; };
+  return {.inactive_file = at(2),
+          .active_file = at(3),
+          .file_mapped = at(18),
+          .file_dirty = at(20),
+          .writeback = at(21),
+          .slab_reclaimable = at(5)};
+}
+
+constexpr std::int32_t kPcpPreviousFreeWasHigh = 1;  // PCPF_PREV_FREE_HIGH_ORDER
+constexpr std::int32_t kPcpLargeCache = 2;           // PCPF_FREE_HIGH_BATCH
+
 /// Sets counters and lists of one zone to what was recorded.
 void restore_zone(const MachineView& view, ZoneState& zone, const SnapshotZone& from) {
+  const ZoneItems items = zone_items(view.env.rules->generation, from.vm_stat.size());
   zone.managed = pages(from.managed);
   zone.watermark = {pages(from.min), pages(from.low), pages(from.high), from.promo ? pages(*from.promo) : 0};
   zone.watermark_boost = pages(from.boost);
@@ -184,13 +227,16 @@ void restore_zone(const MachineView& view, ZoneState& zone, const SnapshotZone& 
   zone.flags = static_cast<std::uint32_t>(from.flags);
   zone.percpu_drift_mark = pages(from.drift_mark);
   zone.nr_isolate_pageblock = static_cast<std::uint32_t>(from.isolated_pageblocks);
-  zone.pageset_high = from.pageset_high.value_or(0);
+  zone.nr_free_highatomic = static_cast<std::int64_t>(from.free_highatomic.value_or(0));
+  zone.pageset_high = from.pageset_high_min.value_or(from.pageset_high.value_or(0));
+  zone.pageset_high_max = from.pageset_high_max.value_or(0);
   zone.pageset_batch = from.pageset_batch.value_or(1);
   for (std::size_t i = 0; i < std::min(from.lowmem_reserve.size(), zone.lowmem_reserve.size()); ++i)
     zone.lowmem_reserve[i] = from.lowmem_reserve[i];
   for (const SnapshotPageblock& block : from.pageblocks) {
     Pageblock& record = view.env.map.pageblock(view.env.map.index(block.start));
     record.type = block.type;
+    record.covered = block.type;
     record.skip = block.skip;
   }
   Buddy buddy = view.buddy(zone, CpuId{0});
@@ -201,16 +247,20 @@ void restore_zone(const MachineView& view, ZoneState& zone, const SnapshotZone& 
   for (const SnapshotZoneCpu& cpu : from.cpus) {
     PcpState& pageset = view.pageset(zone.id, cpu.cpu);
     pageset.stat.threshold = static_cast<std::int16_t>(cpu.stat_threshold);
-    if (!cpu.vm_stat_diff.empty())
-      pageset.stat.delta[0] = static_cast<std::int8_t>(cpu.vm_stat_diff.front());
-    if (!cpu.vm_stat_diff.empty())
-      pageset.stat.delta[1] = static_cast<std::int8_t>(cpu.vm_stat_diff.back());
+    for (std::size_t i = 0; i < kZoneStats; ++i)
+      pageset.stat.delta[i] = static_cast<std::int8_t>(items.get(cpu.vm_stat_diff, i));
     pageset.count = cpu.count;
     pageset.high = cpu.high;
     pageset.batch = cpu.batch;
     // A factor that no kernel reaches would shift pages out of a number.
     pageset.free_factor = static_cast<std::int16_t>(std::clamp(cpu.free_factor.value_or(0), 0, 16));
     pageset.expire = static_cast<std::uint8_t>(cpu.expire);
+    pageset.high_min = cpu.high_min.value_or(0);
+    pageset.high_max = cpu.high_max.value_or(0);
+    pageset.alloc_factor = static_cast<std::uint8_t>(std::clamp(cpu.alloc_factor.value_or(0), 0, 5));
+    pageset.free_count = static_cast<std::int16_t>(std::clamp(cpu.free_count.value_or(0), 0, 0x7fff));
+    pageset.previous_free_was_high = (cpu.flags.value_or(0) & kPcpPreviousFreeWasHigh) != 0;
+    pageset.has_large_cache = (cpu.flags.value_or(0) & kPcpLargeCache) != 0;
     for (unsigned list = 0; list < kPcpLists; ++list) {
       const unsigned order = PcpShape::order(list);
       PcpList& to = pageset.lists[list];
@@ -223,9 +273,8 @@ void restore_zone(const MachineView& view, ZoneState& zone, const SnapshotZone& 
       }
     }
   }
-  // The last item is NR_FREE_CMA_PAGES in every kernel that has it.
-  if (!from.vm_stat.empty())
-    zone.stat = {from.vm_stat.front(), from.vm_stat.back()};
+  for (std::size_t i = 0; i < kZoneStats; ++i)
+    zone.stat[i] = items.get(from.vm_stat, i);
 }
 
 /// The recorded zonelists, if they are not those that the model computes.
@@ -266,6 +315,7 @@ Expected<Image> image_of(const Snapshot& snapshot, const Generation& generation)
     node.totalreserve_pages = pages(from.totalreserve);
     node.min_unmapped_pages = pages(from.min_unmapped);
     node.min_slab_pages = pages(from.min_slab);
+    node.pages = node_pages(from.vm_stat);
     node.kswapd.order = static_cast<std::uint8_t>(from.kswapd_order);
     const auto highest = static_cast<std::size_t>(from.kswapd_highest_zone);
     node.kswapd.highest = highest < view.zone_types.size() ? static_cast<std::uint8_t>(highest) : KswapdState::kNoZone;
@@ -283,7 +333,7 @@ Expected<Image> image_of(const Snapshot& snapshot, const Generation& generation)
 
 namespace {
 
-void capture_zone(const MachineView& view, const ZoneState& zone, SnapshotZone& to) {
+void capture_zone(const MachineView& view, ZoneState& zone, SnapshotZone& to) {
   to.managed = page_count(zone.managed);
   to.min = page_count(zone.watermark[0]);
   to.low = page_count(zone.watermark[1]);
@@ -297,14 +347,20 @@ void capture_zone(const MachineView& view, const ZoneState& zone, SnapshotZone& 
   to.isolated_pageblocks = zone.nr_isolate_pageblock;
   if (to.pageset_high)
     to.pageset_high = static_cast<std::int32_t>(zone.pageset_high);
+  if (to.pageset_high_min)
+    to.pageset_high_min = static_cast<std::int32_t>(zone.pageset_high);
+  if (to.pageset_high_max)
+    to.pageset_high_max = static_cast<std::int32_t>(zone.pageset_high_max);
+  if (to.free_highatomic)
+    to.free_highatomic = static_cast<std::uint64_t>(zone.nr_free_highatomic);
   if (to.pageset_batch)
     to.pageset_batch = static_cast<std::int32_t>(zone.pageset_batch);
   for (std::size_t i = 0; i < std::min(to.lowmem_reserve.size(), zone.lowmem_reserve.size()); ++i)
     to.lowmem_reserve[i] = zone.lowmem_reserve[i];
-  if (!to.vm_stat.empty()) {
-    to.vm_stat.front() = zone.stat[0];
-    to.vm_stat.back() = zone.stat[1];
-  }
+  const Generation& generation = view.env.rules->generation;
+  const ZoneItems items = zone_items(generation, to.vm_stat.size());
+  for (std::size_t i = 0; i < kZoneStats; ++i)
+    items.set(to.vm_stat, i, zone.stat[i]);
   for (SnapshotPageblock& block : to.pageblocks)
     block.buddy_pages = 0;
   const auto count_buddy = [&](Pfn pfn, unsigned order) {
@@ -328,25 +384,38 @@ void capture_zone(const MachineView& view, const ZoneState& zone, SnapshotZone& 
     const Pageblock& record = view.env.map.pageblock(view.env.map.index(block.start));
     block.type = record.type;
     block.skip = record.skip;
+    if (generation.take.movable_pages != MovablePages::Lru)
+      block.movable_pages = view.buddy(zone, CpuId{0}).movable_pages_of(view.env.map.index(block.start));
   }
   for (SnapshotZoneCpu& cpu : to.cpus) {
     const PcpState& pageset = view.pageset(zone.id, cpu.cpu);
     cpu.stat_threshold = pageset.stat.threshold;
-    if (!cpu.vm_stat_diff.empty()) {
-      cpu.vm_stat_diff.front() = pageset.stat.delta[0];
-      cpu.vm_stat_diff.back() = pageset.stat.delta[1];
-    }
+    for (std::size_t i = 0; i < kZoneStats; ++i)
+      items.set(cpu.vm_stat_diff, i, pageset.stat.delta[i]);
     cpu.count = pageset.count;
     cpu.high = pageset.high;
     cpu.batch = pageset.batch;
     if (cpu.free_factor)
       cpu.free_factor = pageset.free_factor;
     cpu.expire = pageset.expire;
+    if (cpu.high_min)
+      cpu.high_min = pageset.high_min;
+    if (cpu.high_max)
+      cpu.high_max = pageset.high_max;
+    if (cpu.alloc_factor)
+      cpu.alloc_factor = pageset.alloc_factor;
+    if (cpu.free_count)
+      cpu.free_count = pageset.free_count;
+    if (cpu.flags)
+      cpu.flags = (pageset.previous_free_was_high ? kPcpPreviousFreeWasHigh : 0) |
+                  (pageset.has_large_cache ? kPcpLargeCache : 0);
     for (unsigned list = 0; list < kPcpLists; ++list) {
       const unsigned order = PcpShape::order(list);
       cpu.lists[list].clear();
       for (FrameIndex i = pageset.lists[list].head; i != kNil; i = view.env.map.links(i, order).next)
-        cpu.lists[list].push_back({view.env.map.pfn(i), view.env.map.state(i).type()});
+        cpu.lists[list].push_back({view.env.map.pfn(i), generation.pcp.type == PcpType::Pageblock
+                                                            ? pcp_index_type(list)
+                                                            : view.env.map.state(i).type()});
     }
   }
 }
@@ -363,6 +432,8 @@ Snapshot snapshot_of(const Machine& machine, const Snapshot& base) {
                                  ? static_cast<std::int32_t>(view.zone_types.size())
                                  : node.kswapd.highest;
     to.kswapd_failures = node.kswapd.failures;
+    if (to.kswapd_waiting)
+      to.kswapd_waiting = node.kswapd.running ? 0 : 1;
     to.totalreserve = page_count(node.totalreserve_pages);
     to.min_unmapped = page_count(node.min_unmapped_pages);
     to.min_slab = page_count(node.min_slab_pages);

@@ -7,7 +7,6 @@
 #include <ios>
 #include <span>
 
-#include "mmbox/core/topology/boot_blocks.h"
 #include "mmbox/lab/machine_spec/plan.h"
 #include "mmbox/lab/machine_spec/settings.h"
 #include "mmbox/lab/machine_spec/words.h"

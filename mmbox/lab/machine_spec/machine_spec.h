@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "mmbox/core/machine/config.h"
 #include "mmbox/lab/error.h"
+#include "mmbox/mmbox.h"
 
 namespace mmbox::lab {
 

@@ -1,11 +1,9 @@
-// The short forms of a machine: plain words, and hwloc's synthetic description.
+// The short forms of a machine: here plain words, and the choice between them and hwloc's synthetic description.
 #include <fmt/format.h>
-#include <hwloc.h>
 
-#include <memory>
+#include <algorithm>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,23 +16,6 @@ namespace {
 
 /// A description is a line, not a file.
 constexpr std::size_t kMaxWordsText = 1024;
-
-Error refuse(std::string_view part, std::string_view message, std::string_view remedy) {
-  return error_at("", Place{.key = "machine " + in_quotes(part)}, message, remedy);
-}
-
-// ------------------------------------------------------------------------------------------------ plain words
-
-std::vector<std::string> split_words(std::string_view text) {
-  std::vector<std::string> words;
-  text = trimmed(text);
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find_first_of(" \t\r\n"), text.size());
-    words.push_back(lower_case(text.substr(0, end)));
-    text = trimmed(text.substr(end));
-  }
-  return words;
-}
 
 /// Clauses, as written; "," and "and" separate them.
 std::vector<std::string_view> split_clauses(std::string_view text) {
@@ -79,7 +60,7 @@ class WordReader {
       "\"movablecore 8G\", \"no reserve\", \"no thp\"";
 
   bool fail(std::string_view message, std::string_view remedy) {
-    error_ = refuse(clause_, message, remedy);
+    error_ = refuse_words(clause_, message, remedy);
     return false;
   }
   [[nodiscard]] bool is_at(std::string_view word) const { return at_ < words_.size() && words_[at_] == word; }
@@ -205,114 +186,14 @@ class WordReader {
   std::optional<Error> error_;
 };
 
-// ------------------------------------------------------------------------------------------------ synthetic form
-
-constexpr std::string_view kSyntheticRemedy = "write levels from the outside in, \"node:2(memory=64GB) core:8 pu:1\"";
-
-bool is_word(std::string_view text) {
-  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789";
-  return !text.empty() && lower_case(text).find_first_not_of(kLetters) == std::string::npos;
-}
-
-/// The part before a "(memory=SIZE)" at the end; nullopt if there are other attributes, which mean nothing here.
-std::optional<std::string_view> without_memory(std::string_view level, bool& has_size) {
-  const std::size_t open = level.find('(');
-  if (open == std::string_view::npos)
-    return level;
-  std::string_view inside = level.substr(open + 1);
-  constexpr std::string_view kMemory = "memory=";
-  if (!inside.ends_with(')') || !inside.starts_with(kMemory) ||
-      !is_word(inside.substr(kMemory.size(), inside.size() - kMemory.size() - 1)))
-    return std::nullopt;
-  has_size = true;
-  return level.substr(0, open);
-}
-
-bool is_node_type(std::string_view type) {
-  const std::string name = lower_case(type);
-  return name == "node" || name == "numa" || name == "numanode";
-}
-
-/// Bounds what hwloc is asked to build, and refuses what it would take silently: nodes without a size (hwloc gives them
-/// 1 GiB), attributes that have no meaning here.
-Expected<void> check_synthetic(std::string_view text) {
-  std::uint64_t objects = 1;
-  std::uint64_t nodes = 0;
-  for (const std::string& level : split_words(text)) {
-    const bool is_attached = level.starts_with('[') && level.ends_with(']');
-    bool has_size = false;
-    const auto name =
-        without_memory(is_attached ? std::string_view{level}.substr(1, level.size() - 2) : level, has_size);
-    if (!name)
-      return refuse(level, "only memory= with a size is understood in brackets", kSyntheticRemedy);
-    const std::size_t colon = name->find(':');
-    const std::string_view type = name->substr(0, colon);
-    const bool is_node = is_node_type(type);
-    if (is_attached && !(is_node && colon == std::string_view::npos))
-      return refuse(level, "only memory can be attached", "write [numa(memory=64GB)]");
-    if (!is_attached) {
-      const std::uint64_t count =
-          colon == std::string_view::npos ? 0 : parse_number(name->substr(colon + 1)).value_or(0);
-      if (!is_word(type) || count == 0)
-        return refuse(level, "this is not a level with a number", kSyntheticRemedy);
-      if (count > kMaxCpus || objects * count > kMaxCpus)
-        return refuse(level, "these are too many CPUs", fmt::format("a machine may have {}", kMaxCpus));
-      objects *= count;
-    }
-    if (is_node != has_size)
-      return refuse(level, is_node ? "the node has no memory" : "only nodes have memory", kSyntheticRemedy);
-    nodes += is_node ? objects : 0;
-    if (nodes > kMaxNodes)
-      return refuse(level, "these are too many nodes", fmt::format("a machine may have {}", kMaxNodes));
-  }
-  if (nodes == 0)
-    return refuse(text, "there is no node", kSyntheticRemedy);
-  return {};
-}
-
-struct DestroyTopology {
-  void operator()(hwloc_topology_t topology) const { hwloc_topology_destroy(topology); }
-};
-using Topology = std::unique_ptr<std::remove_pointer_t<hwloc_topology_t>, DestroyTopology>;
-
-Expected<MachinePlan> read_synthetic(const std::string& text) {
-  if (const Expected<void> checked = check_synthetic(text); !checked)
-    return checked.error();
-  hwloc_topology_t raw = nullptr;
-  if (hwloc_topology_init(&raw) != 0)
-    return refuse(text, "hwloc has no memory for it", "try again with fewer levels");
-  const Topology topology{raw};
-  if (hwloc_topology_set_synthetic(raw, text.c_str()) != 0 || hwloc_topology_load(raw) != 0)
-    return refuse(text, "hwloc does not understand this", kSyntheticRemedy);
-  MachinePlan plan;
-  hwloc_obj_t node = nullptr;
-  const std::unique_ptr<hwloc_bitmap_s, void (*)(hwloc_bitmap_t)> left{
-      hwloc_bitmap_dup(hwloc_topology_get_topology_cpuset(raw)), hwloc_bitmap_free};
-  while ((node = hwloc_get_next_obj_by_type(raw, HWLOC_OBJ_NUMANODE, node)) != nullptr) {
-    NodePlan one;
-    one.place.key = "machine " + in_quotes(text);
-    // hwloc's GB is 10^9 bytes; what does not fill a page is lost.
-    one.bytes = node->attr->numanode.local_memory / kPageSize * kPageSize;
-    // Of nodes that share CPUs the first has them, the others are memory only, as Linux sees it.
-    for (int cpu = hwloc_bitmap_first(node->cpuset); cpu >= 0; cpu = hwloc_bitmap_next(node->cpuset, cpu)) {
-      if (hwloc_bitmap_isset(left.get(), static_cast<unsigned>(cpu)) == 0)
-        continue;
-      hwloc_bitmap_clr(left.get(), static_cast<unsigned>(cpu));
-      one.cpus.push_back(static_cast<std::uint64_t>(cpu));
-    }
-    plan.nodes.push_back(std::move(one));
-  }
-  return plan;
-}
-
 }  // namespace
 
 Expected<MachineSpec> read_machine_words(std::string_view words) {
   words = trimmed(words);
   if (words.size() > kMaxWordsText || words.find('\0') != std::string_view::npos)
-    return refuse(words, "this is no description in words", "give a line such as \"2 nodes of 64G, 16 cpus\"");
+    return refuse_words(words, "this is no description in words", "give a line such as \"2 nodes of 64G, 16 cpus\"");
   const bool is_synthetic = words.find_first_of(":[(") != std::string_view::npos;
-  const Expected<MachinePlan> plan = is_synthetic ? read_synthetic(std::string{words}) : WordReader{}.read(words);
+  const Expected<MachinePlan> plan = is_synthetic ? read_synthetic(words) : WordReader{}.read(words);
   if (!plan)
     return plan.error();
   return build(*plan);

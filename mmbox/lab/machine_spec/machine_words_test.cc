@@ -82,6 +82,14 @@ TEST(MachineWords, TheSyntheticFormIsHwlocs) {
   EXPECT_EQ(shape(read("pack:2 [numa(memory=2GiB)] core:4 pu:2")).cpus, (std::vector<std::size_t>{8, 8}));
 }
 
+TEST(MachineWords, TheSyntheticFormMayBeWhatLstopoExports) {
+  const MachineSpec spec = read(
+      "Package:2 [NUMANode(memory=2147483648)] L3Cache:1(size=8388608) L2Cache:2(size=262144) L1dCache:1(size=32768) "
+      "L1iCache:1(size=32768) Core:1 PU:2");
+  EXPECT_EQ(shape(spec).pages, (std::vector<std::uint64_t>{2 * kGiB - kLost, 2 * kGiB}));
+  EXPECT_EQ(shape(spec).cpus, (std::vector<std::size_t>{4, 4}));
+}
+
 TEST(MachineWords, ASecondNodeOnTheSameCpusIsMemoryOnly) {
   const MachineSpec spec = read("pack:2 [numa(memory=2GiB)] [numa(memory=1GiB)] pu:2");
   EXPECT_EQ(shape(spec).pages, (std::vector<std::uint64_t>{2 * kGiB - kLost, kGiB, 2 * kGiB, kGiB}));
@@ -117,17 +125,31 @@ TEST(MachineWords, RefuseWhatIsNotUnderstood) {
       {"node:2 core:8 pu:1", "the node has no memory"},
       {"core:8 pu:1", "there is no node"},
       {"core:8(memory=1GB) pu:1", "only nodes have memory"},
+      {"node:2(memory=1GB) core:2", "the last level is not pu"},
+      {"node:2(memory=1GB) pu:2 core:2", "no level comes after pu"},
+      {"node:2(memory=1GB) node:2(memory=1GB) pu:1", "there is such a level already"},
+      {"node:2(memory=1GB) [numa(memory=1GB)] pu:1", "there is such a level already"},
+      {"node:2(memory=1GB) core:2 core:2 pu:1", "there is such a level already"},
       {"node:2(memory=1GB) pu:0", "this is not a level with a number"},
+      {"node:2(memory=1GB) pu", "this is not a level with a number"},
       {"node:2(memory=1GB) pu:99999", "these are too many CPUs"},
-      {"node:2(memory=1GB) core:8192 pu:2", "these are too many CPUs"},
+      {"node:2(memory=1GB) core:1025 pu:1", "these are too many CPUs"},
       {"node:65(memory=1GB) pu:1", "these are too many nodes"},
-      {"node:33(memory=1GB) [numa(memory=1GB)] pu:1", "these are too many nodes"},
-      {"node:1(indexes=0) pu:1", "only memory= with a size is understood in brackets"},
+      {"pack:33 [numa(memory=1GB)] [numa(memory=1GB)] pu:1", "these are too many nodes"},
+      {"node:1(memory=1GB) group:1 group:1 group:1 group:1 group:1 group:1 group:1 group:1 group:1 group:1 group:1 "
+       "group:1 group:1 group:1 group:1 pu:1",
+       "these are too many levels"},
+      {"node:1(memory=1GB indexes=0) pu:1", "\"indexes=0\": this attribute is not understood"},
       {"pack:1 [core] pu:1", "only memory can be attached"},
-      {"node:2(memory=1GB) banana:2 pu:1", "hwloc does not understand this"},
-      {"node:2(memory=1XB) pu:1", "hwloc does not understand this"},
-      {":", "this is not a level with a number"},
-      {"[", "this is not a level with a number"},
+      {"pack:1 [numa:2(memory=1GB)] pu:1", "only memory can be attached"},
+      {"node:2(memory=1GB) cores:2 pu:1", "did you mean \"core\"?"},
+      {"node:2(memory=1XB) pu:1", "this is not a size"},
+      {"node:2(memory=99999999TB) pu:1", "this is not a size"},
+      {"node:2(memory=17TiB) pu:1", "17T of memory is too much"},
+      {"node:2(memory) pu:1", "this is not a size"},
+      {":", "there is no level"},
+      {"[", "there is no level"},
+      {"(", "there is no level"},
   };
   for (const Case& c : cases) {
     const std::string error = error_of(c.words);

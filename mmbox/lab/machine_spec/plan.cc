@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "mmbox/core/topology/boot_blocks.h"
 #include "mmbox/lab/machine_spec/words.h"
 
 namespace mmbox::lab {
@@ -251,6 +250,10 @@ Error error_at(std::string_view file, const Place& place, std::string_view messa
   text += message;
   return Error{
       .file = std::string{file}, .line = place.line, .message = std::move(text), .remedy = std::string{remedy}};
+}
+
+Error refuse_words(std::string_view part, std::string_view message, std::string_view remedy) {
+  return error_at("", Place{.key = "machine " + in_quotes(part)}, message, remedy);
 }
 
 std::vector<ZoneType> default_zone_types() {

@@ -25,6 +25,9 @@ struct Place {
 [[nodiscard]] Error error_at(std::string_view file, const Place& place, std::string_view message,
                              std::string_view remedy);
 
+/// An error in a description that has no lines: `machine "PART": message`.
+[[nodiscard]] Error refuse_words(std::string_view part, std::string_view message, std::string_view remedy);
+
 struct NodePlan {
   Place place;
   std::uint64_t bytes = 0;       ///< memory to be placed; 0 if `ranges` tells where it lies, and for a node without any
@@ -69,5 +72,8 @@ struct MachinePlan {
 
 /// Places memory, checks everything, and writes out what follows.
 Expected<MachineSpec> build(const MachinePlan& plan);
+
+/// hwloc's synthetic form. Bounded in time: up to 2048 CPUs in 16 levels.
+Expected<MachinePlan> read_synthetic(std::string_view text);
 
 }  // namespace mmbox::lab

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "mmbox/core/topology/tunables.h"
 #include "mmbox/lab/error.h"
+#include "mmbox/mmbox.h"
 
 namespace mmbox::lab {
 

@@ -72,6 +72,17 @@ std::string lower_case(std::string_view text) {
   return result;
 }
 
+std::vector<std::string> split_words(std::string_view text) {
+  std::vector<std::string> words;
+  text = trimmed(text);
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find_first_of(" \t\r\n"), text.size());
+    words.push_back(lower_case(text.substr(0, end)));
+    text = trimmed(text.substr(end));
+  }
+  return words;
+}
+
 std::optional<std::uint64_t> parse_number(std::string_view text) {
   return parse_digits(trimmed(text), 10);
 }

@@ -41,6 +41,8 @@ namespace mmbox::lab {
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
 [[nodiscard]] std::string_view trimmed(std::string_view text);
+/// The words between white space, in lower case.
+[[nodiscard]] std::vector<std::string> split_words(std::string_view text);
 [[nodiscard]] std::string lower_case(std::string_view text);
 
 }  // namespace mmbox::lab

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "mmbox/lab/formats/gfp_layout.h"
+#include "mmbox/lab/generations/generations.h"
 #include "mmbox/lab/image/image.h"
 #include "mmbox/lab/replay/redirect.h"
 #include "mmbox/lab/replay/story.h"
@@ -17,8 +21,8 @@ std::string name_of(std::optional<Pfn> pfn) {
 /// One run: the engine, and how it compares so far.
 class Run {
  public:
-  Run(Image image, Snapshot base, ReplayReport& report)
-      : image_(std::move(image)), base_(std::move(base)), report_(report), story_(image_.machine()) {}
+  Run(Image image, Snapshot base, const GfpLayout& layout, ReplayReport& report)
+      : image_(std::move(image)), base_(std::move(base)), layout_(layout), report_(report), story_(image_.machine()) {}
 
   void begin(const OpsBegin& ops) {
     label_ = ops.label;
@@ -43,7 +47,8 @@ class Run {
  private:
   Machine& machine() { return image_.machine(); }
   Request request_of(const ScriptRequest& from) {
-    Request request{.gfp = Gfp{from.gfp}, .order = from.order, .cpu = cpu_, .node = {}, .nodemask = {}, .task = &task_};
+    Request request{
+        .gfp = layout_.decode(from.gfp), .order = from.order, .cpu = cpu_, .node = {}, .nodemask = {}, .task = &task_};
     if (from.node >= 0)
       request.node = NodeId{static_cast<std::size_t>(from.node)};
     return request;
@@ -59,15 +64,12 @@ class Run {
     machine().attach(nullptr);
     const std::optional<Pfn> got = result ? std::optional{*result} : std::nullopt;
     judge(fmt::format("request of order {}, gfp 0x{:x}, node {}", from.order.raw(), from.gfp, from.node), from.order,
-          gfp_migratetype(Gfp{from.gfp}), recorded, got);
+          gfp_migratetype(layout_.decode(from.gfp)), recorded, got);
   }
 
   void judge(std::string request, Order order, Migratetype type, std::optional<Pfn> recorded, std::optional<Pfn> got) {
     const bool equal = recorded == got;
-    report_.decisions.count(equal);
-    report_.by_order[order.raw()].count(equal);
-    report_.by_type[migratetype_name(type)].count(equal);
-    report_.by_cpu[cpu_.raw()].count(equal);
+    report_.count(equal, order, type, cpu_);
     if (equal)
       return;
     if (!report_.first_divergence) {
@@ -103,6 +105,13 @@ class Run {
       free(op.block->pfn, op.block->order);
   }
   void run(const BulkOp& op) {
+    if (machine().rules().generation.walk.bulk_api == BulkApi::Absent) {
+      // The recorder asked for single pages, until one failed.
+      for (std::size_t i = 0; i < op.wanted && i <= op.pages.size(); ++i)
+        allocate(op.request, i < op.pages.size() ? std::optional{op.pages[i]} : std::nullopt);
+      bulks_[op.id] = op.pages;
+      return;
+    }
     std::vector<Pfn> pages(op.wanted, kNoPfn);
     story_.clear();
     if (!report_.first_divergence)
@@ -111,7 +120,8 @@ class Run {
     machine().attach(nullptr);
     for (std::size_t i = 0; i < std::max(got, op.pages.size()); ++i) {
       judge(fmt::format("bulk request of {} pages, gfp 0x{:x}, page {}", op.wanted, op.request.gfp, i), Order{0},
-            gfp_migratetype(Gfp{op.request.gfp}), i < op.pages.size() ? std::optional{op.pages[i]} : std::nullopt,
+            gfp_migratetype(layout_.decode(op.request.gfp)),
+            i < op.pages.size() ? std::optional{op.pages[i]} : std::nullopt,
             i < got ? std::optional{pages[i]} : std::nullopt);
     }
     if (op.pages.empty() && got == 0)
@@ -181,6 +191,7 @@ class Run {
 
   Image image_;
   Snapshot base_;
+  const GfpLayout& layout_;
   ReplayReport& report_;
   Story story_;
   std::string label_;
@@ -225,14 +236,21 @@ Expected<ReplayReport> replay_scripted(const std::string& path, const ScriptedOp
         report.notes.push_back(fmt::format("run {} has no snapshot before it and is left out", ops->label));
         continue;
       }
-      auto image = image_of(*before, options.generation);
+      const std::string_view release = before->release().value_or(kLinux61.name);
+      GenerationChoice choice{options.generation ? &*options.generation : nullptr, {}};
+      if (choice.generation == nullptr)
+        choice = generation_of_release(release).value_or(GenerationChoice{&kLinux61, {}});
+      if (!choice.note.empty() && std::ranges::find(report.notes, choice.note) == report.notes.end())
+        report.notes.push_back(choice.note);
+      auto image = image_of(*before, *choice.generation);
       if (!image) {
         Error error = image.error();
         error.file = path;
         error.line = reader->line();
         return error;
       }
-      run.emplace(std::move(*image), std::move(*before), report);
+      const GfpLayout* layout = gfp_layout_for_release(release);
+      run.emplace(std::move(*image), std::move(*before), layout == nullptr ? gfp_layout_default() : *layout, report);
       run->begin(*ops);
     } else if (auto* snapshot = std::get_if<Snapshot>(&what)) {
       if (run)

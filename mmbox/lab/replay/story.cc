@@ -15,6 +15,7 @@ const char* verdict_text(ZoneVerdict verdict) {
     case ZoneVerdict::DirtyLimit: return "skipped: its node has too many dirty pages for this writer";
     case ZoneVerdict::RestartLocality:
       return "NOFRAGMENT is dropped and the walk begins anew: mixing pageblocks beats leaving the node";
+    case ZoneVerdict::KswapdBusy: return "passed over: kswapd of its node is at work";
     case ZoneVerdict::BelowWatermark: return "refused: below the watermark, or no block of the size";
     case ZoneVerdict::ReclaimTooFar: return "refused: below the watermark, and too far away for node reclaim";
     case ZoneVerdict::ReclaimNoScan: return "refused: below the watermark, node reclaim did not try";

@@ -1,0 +1,133 @@
+#include "mmbox/cli/boot_command.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "mmbox/cli/shown_machine.h"
+#include "mmbox/lab/image/boot.h"
+#include "mmbox/lab/machine_spec/machine_spec.h"
+#include "mmbox/lab/machine_spec/settings.h"
+#include "mmbox/lab/snapshot/script_log.h"
+
+namespace mmbox::cli {
+namespace {
+
+constexpr const char* kCommand = "boot";
+constexpr const char* kSchema = "mmbox-boot/1";
+
+constexpr const char* kExamples = R"(
+Examples
+  mmbox boot 64G                                     one node, the usual reserve for the kernel
+  mmbox boot "2 nodes of 64G, 16 cpus" --view zoneinfo
+  mmbox boot "node:2(memory=64GB) core:8 pu:1"       the same in hwloc's words
+  mmbox boot examples/machines/laptop.toml --view buddyinfo,pagetypeinfo
+  mmbox boot 64G --set vm.min_free_kbytes=1048576 --view zoneinfo
+  mmbox boot --snapshot run.log.zst:before --set vm.watermark_scale_factor=100 --view zoneinfo
+  mmbox boot 64G --view vmstat,zoneinfo --json       for programs
+
+Exit code: 0 done; 1 done, but not all numbers of the snapshot are known; 2 an input that cannot be used.)";
+
+struct Options {
+  std::vector<std::string> words{};
+  std::string snapshot{};
+  std::vector<std::string> settings{};
+  std::vector<std::string> views{};
+  std::string zone{};
+  bool lists = false;
+  bool json = false;
+};
+
+lab::Expected<ShownMachine> described(const std::vector<std::string>& words) {
+  const lab::Expected<lab::MachineSpec> spec = lab::load_machine(fmt::format("{}", fmt::join(words, " ")));
+  if (!spec)
+    return spec.error();
+  lab::Expected<lab::Image> image = lab::boot_machine(*spec);
+  if (!image) {
+    // The description's reader names the place of what it refuses; what the engine refuses has only the description.
+    if (image.error().file.empty())
+      image.error().file = fmt::format("{}", fmt::join(words, " "));
+    return image.error();
+  }
+  return ShownMachine{std::move(*image), proc_format(spec->generation.name), {}, {}};
+}
+
+/// Writes settings as a user would into /proc/sys/vm, one after another.
+lab::Expected<void> apply(const std::vector<std::string>& settings, Machine& machine) {
+  for (const std::string& setting : settings) {
+    const std::size_t equals = setting.find('=');
+    if (equals == std::string::npos)
+      return lab::Error{.file = "--set " + setting,
+                        .message = "no value",
+                        .remedy = "write NAME=VALUE, as in vm.min_free_kbytes=65536"};
+    Tunables tunables = machine.tunables();
+    lab::Expected<void> written =
+        lab::set(tunables, std::string_view{setting}.substr(0, equals), std::string_view{setting}.substr(equals + 1));
+    if (!written) {
+      lab::Error error = written.error();
+      error.file = "--set " + setting;
+      return error;
+    }
+    machine.set_tunables(tunables);
+  }
+  return {};
+}
+
+int run(const Options& options, const Streams& streams) {
+  if (options.words.empty() == options.snapshot.empty())
+    return refuse(streams, kCommand,
+                  {.message = options.words.empty() ? "no machine is given" : "two machines are given",
+                   .remedy = "give either a description, as 64G or a .toml file, or --snapshot FILE[:LABEL]"});
+  const lab::Expected<Shown> what = shown(options.views, options.lists, options.zone);
+  if (!what)
+    return refuse(streams, kCommand, what.error());
+
+  const LogMoment moment = log_moment(options.snapshot);
+  lab::Expected<ShownMachine> machine = [&]() -> lab::Expected<ShownMachine> {
+    if (options.snapshot.empty())
+      return described(options.words);
+    const lab::Expected<lab::Snapshot> snapshot = lab::load_snapshot(moment.file, moment.label);
+    return snapshot ? shown_machine(*snapshot) : lab::Expected<ShownMachine>{snapshot.error()};
+  }();
+  if (!machine)
+    return refuse(streams, kCommand, machine.error());
+  if (const lab::Expected<void> applied = apply(options.settings, machine->image.machine()); !applied)
+    return refuse(streams, kCommand, applied.error());
+
+  if (!machine->doubt.empty())
+    streams.err << "mmbox boot: " << machine->doubt << "; counters of the kernel are shown as 0\n";
+  if (options.json) {
+    nlohmann::ordered_json json{{"schema", kSchema}};
+    json.update(to_json(*machine, *what));
+    streams.out << json.dump(2) << '\n';
+  } else {
+    write_text(*machine, *what, streams.out);
+  }
+  return finish(streams, kCommand, machine->doubt.empty() ? kDone : kFlagged);
+}
+
+}  // namespace
+
+CLI::App* add_boot_command(CLI::App& app, int& exit_code, const Streams& streams) {
+  CLI::App* const command = app.add_subcommand(
+      "boot", "Make a machine from a description or a snapshot, and print what its /proc would show");
+  const auto options = std::make_shared<Options>();
+  command->add_option("MACHINE", options->words,
+                      "words (\"2 nodes of 64G, 16 cpus\"), hwloc's synthetic form, or a file that ends in .toml");
+  command->add_option("--snapshot", options->snapshot, "FILE[:LABEL]: the machine of a recorded snapshot");
+  command->add_option("--set", options->settings, "NAME=VALUE: write a setting after boot (vm.min_free_kbytes=65536)")
+      ->take_all();
+  command->add_option("--view", options->views, "what to print, several with commas between (default: buddyinfo)")
+      ->delimiter(',');
+  command->add_option("--zone", options->zone, "only this zone: NODE, ZONE or NODE/ZONE");
+  command->add_flag("--lists", options->lists, "print the free lists and per-cpu lists, head first");
+  command->add_flag("--json", options->json, "print JSON");
+  command->footer(views_help() + kExamples);
+  command->callback([options, &exit_code, streams] { exit_code = run(*options, streams); });
+  return command;
+}
+
+}  // namespace mmbox::cli

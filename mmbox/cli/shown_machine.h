@@ -1,0 +1,46 @@
+// A machine to look at, and its views as text or JSON: the common half of `mmbox boot` and `mmbox show`.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mmbox/cli/command.h"
+#include "mmbox/lab/image/image.h"
+#include "mmbox/lab/snapshot/snapshot.h"
+#include "mmbox/lab/views/counters.h"
+#include "mmbox/lab/views/views.h"
+
+namespace mmbox::cli {
+
+/// A machine with what is needed to print it.
+struct ShownMachine {
+  lab::Image image;
+  const ProcFormat* format;
+  lab::RecordedCounters host;
+  std::string doubt{};  ///< why not all of it is as recorded; empty if it is
+};
+
+/// A recorded machine. If its kernel's counters have no names here, they are shown as 0, in the layout of 6.1, and the
+/// doubt says so.
+[[nodiscard]] lab::Expected<ShownMachine> shown_machine(const lab::Snapshot& snapshot);
+
+/// What is to be shown of it.
+struct Shown {
+  std::vector<lab::View> views;
+  bool lists = false;
+  lab::ZoneFilter zones;
+};
+/// Understands the words of --view and --zone. Without a view and without lists: buddyinfo.
+[[nodiscard]] lab::Expected<Shown> shown(const std::vector<std::string>& views, bool lists, const std::string& zone);
+
+/// One view alone is printed as the kernel's file, byte for byte; several have a line "==> /proc/… <==" before each.
+void write_text(ShownMachine& machine, const Shown& what, std::ostream& out);
+/// Members: kernel, nodes, cpus, settings (by sysctl name), views (by name), lists.
+[[nodiscard]] nlohmann::ordered_json to_json(ShownMachine& machine, const Shown& what);
+
+/// The names of all views with a line of help for each, for a command's footer.
+[[nodiscard]] std::string views_help();
+
+}  // namespace mmbox::cli

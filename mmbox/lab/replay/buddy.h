@@ -1,0 +1,30 @@
+// Replay of a trace at the level of the free lists: what leaves them, what enters them and what moves drives the buddy;
+// each block that the kernel took must be the one that the rules take, and each later snapshot's lists the same, in
+// order.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "mmbox/core/base/generation.h"
+#include "mmbox/lab/error.h"
+#include "mmbox/lab/io/byte_source.h"
+#include "mmbox/lab/replay/report.h"
+#include "mmbox/lab/snapshot/snapshot.h"
+
+namespace mmbox::lab {
+
+struct TraceReplayOptions {
+  Generation generation = kLinux61;
+  /// Called now and then with how far the trace is read.
+  std::function<void(Progress)> progress;
+};
+
+/// Replays `trace` from the snapshot `label` of the log `log` (empty: its first). Snapshots of the log that the trace
+/// names later are compared as they come by.
+///
+/// An Error if a file cannot be read, or the trace never comes to the moment of the snapshot.
+[[nodiscard]] Expected<ReplayReport> replay_buddy(const std::string& trace, const std::string& log,
+                                                  const std::string& label, const TraceReplayOptions& options);
+
+}  // namespace mmbox::lab

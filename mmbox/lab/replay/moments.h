@@ -1,0 +1,72 @@
+// The snapshots of a log, found again as moments of the trace that ran beside it.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "mmbox/lab/snapshot/script_log.h"
+#include "mmbox/lab/trace/reader.h"
+
+namespace mmbox::lab {
+
+/// Hands out a log's snapshots one after the other: the first when opened, each later one when the trace names it.
+class Moments {
+ public:
+  /// Reads the log up to the snapshot `label`, or to its first snapshot.
+  static Expected<Moments> open(const std::string& log, const std::string& label);
+
+  [[nodiscard]] const Snapshot& start() const { return start_; }
+  /// The label of a "snapshot-begin" marker.
+  [[nodiscard]] static std::optional<std::string_view> label_of(const Marker& marker);
+  /// The snapshot of that label, if one of the later snapshots has it. Snapshots in between are passed over.
+  [[nodiscard]] Expected<std::optional<Snapshot>> find(std::string_view label);
+
+ private:
+  Moments(LogReader reader, Snapshot start) : reader_(std::move(reader)), start_(std::move(start)) {}
+  LogReader reader_;
+  Snapshot start_;
+  std::deque<Snapshot> ahead_;  // read while looking for another one
+  bool ended_ = false;
+};
+
+/// Reads a trace from the moment of the start snapshot to its end: each record goes to `on_record`, each later snapshot
+/// of the log to `on_snapshot` when the trace comes to its moment.
+///
+/// `next` reads a record and says whether there was one. An Error if reading fails or the start never comes.
+template <class Next, class OnRecord, class OnSnapshot>
+Expected<void> follow(Next next, Moments& moments, OnRecord on_record, OnSnapshot on_snapshot) {
+  bool started = false;
+  while (true) {
+    auto record = next();
+    if (!record)
+      return record.error();
+    if (*record == nullptr)
+      break;
+    const auto* marker = std::get_if<Marker>(&(*record)->event);
+    if (marker == nullptr) {
+      if (started)
+        on_record(**record);
+      continue;
+    }
+    const auto label = Moments::label_of(*marker);
+    if (!label)
+      continue;
+    if (!started) {
+      started = *label == moments.start().label;
+      continue;
+    }
+    auto snapshot = moments.find(*label);
+    if (!snapshot)
+      return snapshot.error();
+    if (*snapshot)
+      on_snapshot(**snapshot);
+  }
+  if (started)
+    return {};
+  return Error{.message = "the trace never comes to the snapshot " + moments.start().label,
+               .remedy = "give the log that was recorded with this trace, and a label whose moment it contains"};
+}
+
+}  // namespace mmbox::lab

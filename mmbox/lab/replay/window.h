@@ -1,0 +1,81 @@
+// A stretch of a trace that can be looked ahead in: what a record means often shows only a little later.
+//
+// Four things are found out as records enter the window: which frees belong to a freed list and take effect only at
+// their "batched" event; at which event a request began to change the free lists (it is reported at its end); when a
+// free, a drain or a bulk request got the zone lock that it had to wait for (probes stand before the lock); and which
+// block direct compaction captures. Memory is bounded by the window, not by the trace.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <unordered_map>
+
+#include "mmbox/lab/trace/reader.h"
+
+namespace mmbox::lab {
+
+/// A record in the window, with what later records said about it.
+struct Slot {
+  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
+  TraceRecord record;
+  std::string text;                   ///< of a Marker
+  bool batched = false;               ///< MmPageFree: goes to its per-cpu list at its MmPageFreeBatched
+  std::uint64_t request = kNone;      ///< first internal event of a request: the sequence number of its MmPageAlloc
+  std::uint64_t cause = kNone;        ///< first effect of an earlier free, drain or bulk request: that one's number
+  bool takes_effect_later = false;    ///< a free, drain or bulk request that waits for its first effect
+  bool began_earlier = false;         ///< MmPageAlloc: its request was run at an earlier slot
+  bool slow = false;                  ///< MmPageAlloc: the request had left the fast path
+  bool captured_for_request = false;  ///< FreeOne: direct compaction captured a block here, and a request got it
+  unsigned captured_order = 0;        ///< FreeOne with a captured block: the order of the request that gets it
+  bool captured = false;              ///< MmPageAlloc: the block was captured by direct compaction
+  bool straight = false;              ///< MmPageFree of a per-cpu order: went past the per-cpu list
+  bool reclaim_ends = false;          ///< the last sign of life of a kswapd run
+};
+
+class TraceWindow {
+ public:
+  static constexpr std::size_t kRecords = 1U << 16;
+
+  explicit TraceWindow(TraceReader& reader) : reader_(reader) {}
+
+  /// Moves to the next record. False at the end of the trace.
+  Expected<bool> advance();
+  [[nodiscard]] const Slot& current() const { return slots_.front(); }
+  [[nodiscard]] std::uint64_t position() const { return first_; }
+  /// A record at or after the current one, by sequence number; nullptr if it is not in the window.
+  [[nodiscard]] const Slot* at(std::uint64_t sequence) const {
+    if (sequence < first_ || sequence - first_ >= slots_.size())
+      return nullptr;
+    return &slots_[sequence - first_];
+  }
+  [[nodiscard]] std::size_t size() const { return slots_.size(); }
+
+ private:
+  struct Cpu {
+    std::uint64_t request_begin = Slot::kNone;  // first internal event since the last event that ends something
+    bool slow = false;
+    std::uint64_t cause = Slot::kNone;  // a free, drain or bulk request without an effect so far
+    bool in_bulk = false;
+    std::uint64_t last_free = Slot::kNone;  // an MmPageFree that nothing has followed yet
+  };
+  Expected<bool> fill();
+  void enter(std::uint64_t sequence);
+  Slot* slot(std::uint64_t sequence) {
+    if (sequence < first_ || sequence - first_ >= slots_.size())
+      return nullptr;
+    return &slots_[sequence - first_];
+  }
+
+  TraceReader& reader_;
+  std::deque<Slot> slots_;
+  std::uint64_t first_ = 0;
+  bool begun_ = false;
+  bool ended_ = false;
+  std::unordered_map<std::size_t, Cpu> cpus_;
+  std::unordered_map<std::uint64_t, std::uint64_t> open_frees_;  // pfn -> sequence of its MmPageFree
+  std::unordered_map<std::uint64_t, std::uint64_t> captures_;    // pfn -> sequence of its FreeOne
+  std::unordered_map<std::int32_t, std::uint64_t> kswapd_last_;  // pid -> its last record in a run
+};
+
+}  // namespace mmbox::lab
