@@ -40,8 +40,9 @@ function(mmbox_test target label)
 endfunction()
 
 # mmbox_benchmarks(<sources>…): one Google Benchmark program a file, under bench/ of the build. The allocators that
-# mmbox is measured against are called by their own names (mallocx, mi_malloc, tc_memalign, scalable_malloc); libc comes
-# first, so that plain malloc stays libc's.
+# mmbox is measured against are called by their own names (mallocx, mi_malloc, tc_memalign, scalable_malloc); the
+# libraries that define malloc, new and delete for everyone else come first, so that those stay theirs. (In -Wl, since
+# g++ moves a plain -lc to the end.)
 function(mmbox_benchmarks)
   find_package(benchmark REQUIRED)
   set(rivals)
@@ -55,7 +56,9 @@ function(mmbox_benchmarks)
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
     target_link_libraries(${name} PRIVATE ${mmbox_libraries} mmbox_core mmbox_warnings benchmark::benchmark fmt::fmt
-                          -Wl,--as-needed -lc ${rivals} -Wl,--no-as-needed)
+                          -Wl,--no-as-needed,-lstdc++,-lc,--as-needed ${rivals} -Wl,--no-as-needed)
+    # Core calls mmbox_panic, which the lab supplies, and stands behind it on the linker's line.
+    target_link_options(${name} PRIVATE -Wl,--undefined=mmbox_panic)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
   endforeach()
 endfunction()

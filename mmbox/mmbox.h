@@ -6,5 +6,7 @@
 #pragma once
 
 #include "mmbox/core/machine/machine.h"
+#include "mmbox/core/observe/digest.h"
 #include "mmbox/core/observe/fragmentation.h"
+#include "mmbox/core/observe/proc_text.h"
 #include "mmbox/core/observe/validate.h"

@@ -34,9 +34,9 @@ struct Request {
   Gfp gfp;
   Order order{0};
   CpuId cpu;
-  std::optional<NodeId> node;        ///< preferred; nullopt: that of the CPU
-  std::optional<NodeMask> nodemask;  ///< nullopt: all nodes
-  const Task* task = nullptr;        ///< nullptr: a default Task
+  std::optional<NodeId> node = std::nullopt;        ///< preferred; nullopt: that of the CPU
+  std::optional<NodeMask> nodemask = std::nullopt;  ///< nullopt: all nodes
+  const Task* task = nullptr;                       ///< nullptr: a default Task
 };
 
 /// Why a request got nothing.

@@ -105,6 +105,19 @@ concept FreeBlockView = requires(const View& view, unsigned order, Migratetype t
   return false;
 }
 
+/// True if this request may be given a block from the HighAtomic lists, first or as a last resort.
+/// Not the same as counting on them: an order-0 request passes the test on pages that it then may not take.
+/// Source: rmqueue(), mm/page_alloc.c; 03 section 5 and 05 section 2.4 of the specification.
+[[nodiscard]] constexpr bool may_take_highatomic(WatermarkRule rule, Order order, AllocFlags flags) {
+  switch (rule) {
+    case WatermarkRule::Loop: return false;
+    case WatermarkRule::Harder:
+    case WatermarkRule::HarderOom: return order.raw() > 0 && flags.has(alloc_flag::kHarder);
+    case WatermarkRule::Reserves: return flags.has(alloc_flag::kHighAtomic | alloc_flag::kOom | alloc_flag::kNonBlock);
+  }
+  return false;
+}
+
 /// True if some list holds a block of at least `order` that this request may take.
 /// Under Harder, HARDER is content with any block at all, isolated ones included.
 template <FreeBlockView View>

@@ -125,6 +125,14 @@ TEST(Watermark, WhoMayUseABlockDependsOnItsType) {
         << "rule " << static_cast<int>(c.rule) << " type " << raw(c.type) << " flags " << c.flags.raw();
 }
 
+TEST(Watermark, OnlyTheReservesRuleGivesSinglePagesFromTheHighAtomicReserve) {
+  EXPECT_FALSE(may_take_highatomic(WatermarkRule::HarderOom, Order{0}, kHigh | kHarder));
+  EXPECT_TRUE(may_take_highatomic(WatermarkRule::HarderOom, Order{1}, kHigh | kHarder));
+  EXPECT_FALSE(may_take_highatomic(WatermarkRule::HarderOom, Order{1}, kHigh));
+  EXPECT_TRUE(may_take_highatomic(WatermarkRule::Reserves, Order{0}, kNonBlock));
+  EXPECT_FALSE(may_take_highatomic(WatermarkRule::Reserves, Order{3}, kMinReserve));
+}
+
 // 05a section 19, example 15
 TEST(Watermark, LoopPassesWithoutLookingForABlock) {
   Blocks blocks;

@@ -129,6 +129,11 @@ class Buddy {
   /// Events: MoveFreepagesBlock. Source: move_freepages_block().
   PageCount move_freepages_block(FrameIndex index, Migratetype type);
 
+  /// Sets one or two pageblocks of the zone aside as Reserve, and gives back those that are too many; 3.10 only.
+  /// Pageblocks with frames that belong to no block (reserved, holes) are passed over.
+  /// Source: setup_zone_migrate_reserve().
+  void setup_reserve();
+
   /// Stores a pageblock's type; mergeable types become Unmovable while grouping by mobility is off.
   /// Source: set_pageblock_migratetype().
   void set_pageblock_type(FrameIndex index, Migratetype type);
@@ -153,10 +158,10 @@ class Buddy {
     remove(index, order);
     insert(index, order, type, place);
   }
-  void move_to_tail(FrameIndex index, unsigned order, Migratetype type) { move_to(index, order, type, Place::Tail); }
   /// Turns the ring of a list so that this block of it becomes the first. False if it is that already.
   /// Source: move_freelist_head() and move_freelist_tail(), mm/compaction.c.
   bool rotate_to_head(FrameIndex index, unsigned order);
+  void move_to_tail(FrameIndex index, unsigned order, Migratetype type) { move_to(index, order, type, Place::Tail); }
   /// The free block that holds `index`, if it is free: its head's index. Looks upward through the orders.
   [[nodiscard]] std::optional<FrameIndex> free_block_of(FrameIndex index) const;
 

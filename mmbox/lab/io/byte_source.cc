@@ -31,7 +31,7 @@ std::string errno_text() {
 }  // namespace
 
 FileHandle& FileHandle::operator=(FileHandle&& other) noexcept {
-  std::swap(fd_, other.fd_);
+  const FileHandle old{std::exchange(fd_, std::exchange(other.fd_, -1))};
   return *this;
 }
 

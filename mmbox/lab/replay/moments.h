@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "mmbox/lab/snapshot/script_log.h"
-#include "mmbox/lab/trace/record.h"
+#include "mmbox/lab/trace/reader.h"
 
 namespace mmbox::lab {
 
@@ -30,5 +30,43 @@ class Moments {
   std::deque<Snapshot> ahead_;  // read while looking for another one
   bool ended_ = false;
 };
+
+/// Reads a trace from the moment of the start snapshot to its end: each record goes to `on_record`, each later snapshot
+/// of the log to `on_snapshot` when the trace comes to its moment.
+///
+/// `next` reads a record and says whether there was one. An Error if reading fails or the start never comes.
+template <class Next, class OnRecord, class OnSnapshot>
+Expected<void> follow(Next next, Moments& moments, OnRecord on_record, OnSnapshot on_snapshot) {
+  bool started = false;
+  while (true) {
+    auto record = next();
+    if (!record)
+      return record.error();
+    if (*record == nullptr)
+      break;
+    const auto* marker = std::get_if<Marker>(&(*record)->event);
+    if (marker == nullptr) {
+      if (started)
+        on_record(**record);
+      continue;
+    }
+    const auto label = Moments::label_of(*marker);
+    if (!label)
+      continue;
+    if (!started) {
+      started = *label == moments.start().label;
+      continue;
+    }
+    auto snapshot = moments.find(*label);
+    if (!snapshot)
+      return snapshot.error();
+    if (*snapshot)
+      on_snapshot(**snapshot);
+  }
+  if (started)
+    return {};
+  return Error{.message = "the trace never comes to the snapshot " + moments.start().label,
+               .remedy = "give the log that was recorded with this trace, and a label whose moment it contains"};
+}
 
 }  // namespace mmbox::lab

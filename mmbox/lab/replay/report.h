@@ -60,6 +60,12 @@ struct ReplayReport {
   std::map<std::string, std::uint64_t> divergence_kinds;
   std::vector<std::string> notes;  ///< what was left out, and why
 
+  void count(bool equal, Order order, Migratetype type, CpuId cpu) {
+    decisions.count(equal);
+    by_order[order.raw()].count(equal);
+    by_type[migratetype_name(type)].count(equal);
+    by_cpu[cpu.raw()].count(equal);
+  }
   [[nodiscard]] std::size_t snapshots_equal() const {
     std::size_t equal = 0;
     for (const ComparedSnapshot& snapshot : snapshots)

@@ -69,10 +69,7 @@ class Run {
 
   void judge(std::string request, Order order, Migratetype type, std::optional<Pfn> recorded, std::optional<Pfn> got) {
     const bool equal = recorded == got;
-    report_.decisions.count(equal);
-    report_.by_order[order.raw()].count(equal);
-    report_.by_type[migratetype_name(type)].count(equal);
-    report_.by_cpu[cpu_.raw()].count(equal);
+    report_.count(equal, order, type, cpu_);
     if (equal)
       return;
     if (!report_.first_divergence) {

@@ -7,6 +7,7 @@
 
 #include "mmbox/lab/image/image.h"
 #include "mmbox/lab/replay/moments.h"
+#include "mmbox/lab/replay/recorded_state.h"
 #include "mmbox/lab/replay/redirect.h"
 #include "mmbox/lab/replay/story.h"
 #include "mmbox/lab/replay/window.h"
@@ -21,17 +22,42 @@ std::string name_of(std::optional<Pfn> pfn) {
 class TopReplay final : public PageContents {
  public:
   TopReplay(Image image, const Snapshot& base, TraceWindow& window, ReplayReport& report)
-      : image_(std::move(image)), base_(base), window_(window), report_(report), story_(image_.machine()) {
+      : image_(std::move(image)),
+        base_(base),
+        window_(window),
+        report_(report),
+        story_(image_.machine()),
+        recorded_(image_.copy(), base.numbering(), RecordedState::PcpLists::Followed,
+                  [this](const RecordedDecision& decision) {
+                    if (!decision.equal)
+                      ++report_.divergence_kinds["the recorded lists could not be followed"];
+                  }) {
     machine().set_contents(this);
   }
 
   void operator()(const Slot& slot) {
     cpu_ = slot.record.cpu;
+    if (slot.cause != Slot::kNone) {
+      if (const auto waiting = waiting_.extract(slot.cause); !waiting.empty())
+        apply(waiting.mapped());
+    }
     if (slot.request != Slot::kNone)
       begin_request(slot.request);
-    std::visit([&](const auto& event) { on(slot, event); }, slot.record.event);
+    if (slot.takes_effect_later)
+      waiting_.emplace(window_.position(), slot);
+    else
+      apply(slot);
     if (slot.reclaim_ends)
       reclaim_ends();
+    recorded_.apply(slot.record);
+    if (auto bulk = bulks_.find(cpu_.raw()); bulk != bulks_.end() && !recorded_.in_operation(cpu_)) {
+      recorded_.take_bulk(bulk->second);
+      bulks_.erase(bulk);
+    }
+    if (off_path_ && begun_.empty() && waiting_.empty() && !recorded_.in_operation()) {
+      recorded_.copy_lists_to(machine());
+      off_path_ = false;
+    }
   }
 
   void compare_with(const Snapshot& recorded) {
@@ -155,15 +181,13 @@ class TopReplay final : public PageContents {
     }
     const std::optional<Pfn> recorded = event.pfn == kNoPfn ? std::nullopt : std::optional{event.pfn};
     const bool equal = outcome.pfn == recorded;
-    report_.decisions.count(equal);
-    report_.by_order[event.order.raw()].count(equal);
-    report_.by_type[migratetype_name(event.migratetype)].count(equal);
-    report_.by_cpu[cpu_.raw()].count(equal);
+    report_.count(equal, event.order, event.migratetype, cpu_);
     if (!equal)
       diverge(slot, event, recorded, std::move(outcome));
   }
 
   void diverge(const Slot& slot, const MmPageAlloc& event, std::optional<Pfn> recorded, Outcome outcome) {
+    off_path_ = true;
     ++report_.divergence_kinds[kind_of(slot, event, recorded, outcome.pfn)];
     if (!report_.first_divergence) {
       report_.first_divergence =
@@ -225,6 +249,8 @@ class TopReplay final : public PageContents {
 
   void free_block(Pfn pfn, Order order, bool straight) {
     ++report_.events;
+    if (!straight)
+      recorded_.put_on_pcp(pfn, order, cpu_);
     if (!index_of(pfn))
       return;
     if (!machine().frame_state(pfn).is_allocated_as(order.raw())) {
@@ -262,7 +288,11 @@ class TopReplay final : public PageContents {
         .gfp = event.gfp, .order = Order{0}, .cpu = cpu_, .node = {}, .nodemask = {}, .task = nullptr};
     std::vector<Pfn> pages(static_cast<std::size_t>(std::clamp(event.pages, 0, 4096)), kNoPfn);
     // Where a single allocation serves instead, it is in the trace like any other.
-    if (take_bulk<NoSync>(view(), request, pages) != 0)
+    const std::size_t got = take_bulk<NoSync>(view(), request, pages);
+    // The recorded lists get these pages by the refill events that are still to come.
+    auto& taken = bulks_[cpu_.raw()];
+    taken.insert(taken.end(), pages.begin(), pages.end());
+    if (got != 0)
       ++report_.taken_from_recording["bulk requests (their pages are not in the trace)"];
   }
 
@@ -420,6 +450,9 @@ class TopReplay final : public PageContents {
   std::unordered_map<std::size_t, std::pair<Pfn, Order>> isolating_;
   std::unordered_map<std::size_t, bool> unreserving_;
   std::map<std::size_t, std::int64_t> boosts_;
+  std::unordered_map<std::size_t, std::vector<Pfn>> bulks_;  // by CPU: pages taken in bulk, not yet told to recorded_
+  RecordedState recorded_;
+  bool off_path_ = false;  // a divergence is to be repaired at the next quiet moment
   std::optional<NodeId> reclaiming_;
 };
 
@@ -443,38 +476,39 @@ Expected<ReplayReport> replay_top(const std::string& trace, const std::string& l
   report.source = trace;
   TraceWindow window{**reader};
   TopReplay replay{std::move(*image), start, window, report};
-  bool started = false;
-  for (std::uint64_t count = 0;; ++count) {
+  std::uint64_t count = 0;
+  const auto next = [&]() -> Expected<const Slot*> {
+    if (options.progress && count++ % 65536 == 0)
+      options.progress((*reader)->progress());
     auto more = window.advance();
     if (!more)
       return more.error();
-    if (!*more)
-      break;
-    if (options.progress && count % 65536 == 0)
-      options.progress((*reader)->progress());
-    const Slot& slot = window.current();
-    if (std::holds_alternative<Marker>(slot.record.event)) {
-      const auto name = Moments::label_of(Marker{slot.text});
-      if (!name)
-        continue;
-      if (!started) {
-        started = *name == start.label;
-        continue;
-      }
-      auto snapshot = moments->find(*name);
-      if (!snapshot)
-        return snapshot.error();
-      if (*snapshot)
-        replay.compare_with(**snapshot);
-      continue;
-    }
-    if (started)
-      replay(slot);
+    return *more ? &window.current() : nullptr;
+  };
+  TraceRecord marker;
+  const Slot* slot = nullptr;
+  const auto next_record = [&]() -> Expected<const TraceRecord*> {
+    auto more = next();
+    if (!more)
+      return more.error();
+    slot = *more;
+    if (slot == nullptr)
+      return nullptr;
+    if (!std::holds_alternative<Marker>(slot->record.event))
+      return &slot->record;
+    marker = slot->record;
+    marker.event = Marker{slot->text};
+    return &marker;
+  };
+  const auto ended = follow(
+      next_record, *moments, [&](const TraceRecord&) { replay(*slot); },
+      [&](const Snapshot& recorded) { replay.compare_with(recorded); });
+  if (!ended) {
+    Error error = ended.error();
+    if (error.file.empty())
+      error.file = trace;
+    return error;
   }
-  if (!started)
-    return Error{.file = trace,
-                 .message = fmt::format("the trace never comes to the snapshot {}", start.label),
-                 .remedy = "give the log that was recorded with this trace, and a label whose moment it contains"};
   return report;
 }
 

@@ -7,19 +7,21 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "mmbox/lab/trace/dat_describe.h"
+#include "mmbox/lab/trace/dat_file.h"
 #include "mmbox/lab/trace/schema.h"
-#include "mmbox/lab/trace/trace_dat_c.h"
 
 namespace mmbox::lab {
 namespace {
 
-struct CloseDat {
-  void operator()(mmbox_dat* dat) const { mmbox_dat_close(dat); }
-};
+// Bytes of the largest record whose fields are looked at.
+constexpr std::uint32_t kRecordMax = 4096;
 
 /// Where a field stands in an event's record.
 struct FieldSlot {
@@ -32,7 +34,6 @@ struct FieldSlot {
 /// How one event id is decoded.
 struct Binding {
   std::size_t kind = kEventKinds;
-  std::uint16_t id = 0;
   std::string name;            // as in the trace
   std::uint32_t size_min = 0;  // bytes that hold all fields
   std::uint32_t missing = 0;   // bit i: field i does not exist
@@ -83,61 +84,79 @@ constexpr std::array<DecodeFunction, kEventKinds> make_decoders(std::index_seque
 }
 constexpr auto kDecoders = make_decoders(std::make_index_sequence<kEventKinds>{});
 
+/// The events of one cpu; `event` is the next one.
+struct Stream {
+  Stream(DatPages from, std::uint16_t of_cpu) : pages(std::move(from)), cpu(of_cpu) {}
+  DatPages pages;
+  RingPage page;
+  RingEvent event;
+  std::uint64_t lost = 0;  // events lost before `event`
+  std::uint16_t cpu;
+};
+
 class DatReader final : public TraceReader {
  public:
-  DatReader(std::string file, std::uint64_t stored_size, std::unique_ptr<mmbox_dat, CloseDat> dat)
-      : file_(std::move(file)), stored_size_(stored_size), dat_(std::move(dat)) {
+  DatReader(std::string file, FileHandle handle, DatLayout layout)
+      : file_(std::move(file)), handle_(std::move(handle)), layout_(std::move(layout)) {
     info_.format = "trace.dat";
+    info_.release = layout_.release;
+    info_.counts_time = layout_.clock == "counter";
+    info_.cpus = static_cast<std::uint32_t>(layout_.cpus.size());
   }
 
-  Expected<void> start(const TraceOptions& options);
+  Expected<void> start(const DatDescription& description, const TraceOptions& options);
   Expected<bool> next(TraceRecord& record) override;
-  [[nodiscard]] Progress progress() const override { return {.done = done_, .total = stored_size_}; }
+  [[nodiscard]] Progress progress() const override;
   [[nodiscard]] const TraceInfo& info() const override { return info_; }
 
  private:
-  struct Stream {
-    mmbox_dat_record record{};
-    int cpu = 0;
-  };
-
   [[nodiscard]] Error error(std::uint64_t offset, std::string message) const {
     return Error{.file = file_,
                  .offset = offset,
                  .message = std::move(message),
                  .remedy = "check the file with 'trace-cmd report', or record it again"};
   }
-  Expected<void> bind(int position);
+  // Reads the next event of a stream. False at its end.
+  Expected<bool> advance(Stream& stream);
+  Expected<void> bind(const DatEvent& event);
   template <std::size_t kind>
-  Expected<void> bind_fields(Binding& binding, int position);
-  const GfpLayout* told_layout() const;
-  const Comm& comm(std::int32_t pid);
-  static bool later(const Stream& a, const Stream& b) {
-    return std::pair{a.record.timestamp, a.cpu} > std::pair{b.record.timestamp, b.cpu};
+  Expected<void> bind_fields(Binding& binding, const DatEvent& event);
+  void read_tasks();
+  const Comm& comm(std::int32_t pid) const;
+  static bool later(const Stream* a, const Stream* b) {
+    return std::pair{a->event.timestamp, a->cpu} > std::pair{b->event.timestamp, b->cpu};
   }
 
   std::string file_;
-  std::uint64_t stored_size_;
-  std::uint64_t done_ = 0;
-  std::unique_ptr<mmbox_dat, CloseDat> dat_;
+  FileHandle handle_;
+  DatLayout layout_;
   FieldContext context_{};
   TraceInfo info_{};
   FieldSlot type_slot_;
   FieldSlot pid_slot_;
   std::vector<Binding> bindings_;
-  std::vector<std::uint16_t> binding_of_id_;  // 0: none, else index + 1
-  std::vector<Stream> heap_;                  // the next record of each cpu, earliest first
-  bool advance_ = false;                      // the first stream's record was handed out
-  bool lost_told_ = false;
-  struct CachedComm {
-    std::int32_t pid = -1;
-    Comm comm;
-  };
-  std::array<CachedComm, 256> comms_;
+  std::vector<std::uint32_t> binding_of_id_;  // 0: none, else index + 1
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<Stream*> heap_;  // those that are not at their end, the one with the earliest event first
+  bool handed_out_ = false;    // the first stream's event was
+  std::size_t word_size_ = 8;
+  std::unordered_map<std::int32_t, Comm> comms_;
 };
 
+const DatField* find_field(const DatEvent& event, std::string_view name) {
+  const auto found =
+      std::find_if(event.fields.begin(), event.fields.end(), [name](const DatField& f) { return f.name == name; });
+  return found != event.fields.end() ? &*found : nullptr;
+}
+
+FieldSlot slot_of(const DatField& field) {
+  return {.offset = static_cast<std::uint16_t>(field.offset),
+          .size = static_cast<std::uint8_t>(field.size),
+          .is_signed = field.is_signed};
+}
+
 template <std::size_t kind>
-Expected<void> DatReader::bind_fields(Binding& binding, int position) {
+Expected<void> DatReader::bind_fields(Binding& binding, const DatEvent& event) {
   using E = EventOf<kind>;
   Expected<void> result;
   for_each_field<E>([&](std::size_t i, const auto& f) {
@@ -145,19 +164,17 @@ Expected<void> DatReader::bind_fields(Binding& binding, int position) {
       const bool is_page = name.starts_with('*');
       if (is_page)
         name.remove_prefix(1);
-      mmbox_dat_field found{};
-      if (name.empty() || !mmbox_dat_event_field(dat_.get(), position, std::string{name}.c_str(), &found))
+      const DatField* const found = name.empty() ? nullptr : find_field(event, name);
+      if (found == nullptr)
         continue;
-      const bool is_number = found.size == 1 || found.size == 2 || found.size == 4 || found.size == 8;
-      if (!is_number || found.offset > 0x1000) {
+      if ((found->size != 1 && found->size != 2 && found->size != 4 && found->size != 8) ||
+          found->offset > kRecordMax) {
         result = error(0, fmt::format("field {} of event {} is no number", name, binding.name));
         return;
       }
-      binding.slots[i] = {.offset = static_cast<std::uint16_t>(found.offset),
-                          .size = static_cast<std::uint8_t>(found.size),
-                          .is_signed = found.is_signed,
-                          .is_page = is_page};
-      binding.size_min = std::max(binding.size_min, found.offset + found.size);
+      binding.slots[i] = slot_of(*found);
+      binding.slots[i].is_page = is_page;
+      binding.size_min = std::max(binding.size_min, found->offset + found->size);
       return;
     }
     binding.missing |= 1U << i;
@@ -167,27 +184,22 @@ Expected<void> DatReader::bind_fields(Binding& binding, int position) {
   return result;
 }
 
-Expected<void> DatReader::bind(int position) {
-  const int id = mmbox_dat_event_id(dat_.get(), position);
-  if (id < 0 || id > 0xffff)
-    return {};
+Expected<void> DatReader::bind(const DatEvent& event) {
   Binding binding;
-  binding.id = static_cast<std::uint16_t>(id);
-  binding.name = mmbox_dat_event_name(dat_.get(), position);
-  binding.kind = find_event(binding.name);
-  mmbox_dat_field common{};
-  if (type_slot_.size == 0 && mmbox_dat_event_field(dat_.get(), position, "common_type", &common) && common.size == 2)
-    type_slot_ = {.offset = static_cast<std::uint16_t>(common.offset), .size = 2};
-  if (pid_slot_.size == 0 && mmbox_dat_event_field(dat_.get(), position, "common_pid", &common) && common.size == 4)
-    pid_slot_ = {.offset = static_cast<std::uint16_t>(common.offset), .size = 4, .is_signed = true};
+  binding.name = event.name;
+  binding.kind = find_event(event.name);
+  if (const DatField* type = find_field(event, "common_type"); type != nullptr && type->size == 2)
+    type_slot_ = slot_of(*type);
+  if (const DatField* pid = find_field(event, "common_pid"); pid != nullptr && pid->size == 4)
+    pid_slot_ = slot_of(*pid);
   Expected<void> bound;
   if (binding.kind == kKindOf<Marker>) {
-    if (mmbox_dat_event_field(dat_.get(), position, "buf", &common) && common.offset < 0x1000)
-      binding.text_offset = common.offset;
+    if (const DatField* text = find_field(event, "buf"); text != nullptr)
+      binding.text_offset = text->offset;
   } else if (binding.kind < kEventKinds) {
     bound = [&]<std::size_t... kind>(std::index_sequence<kind...>) {
       Expected<void> result;
-      ((binding.kind == kind ? (result = bind_fields<kind>(binding, position), 0) : 0), ...);
+      ((binding.kind == kind ? (result = bind_fields<kind>(binding, event), 0) : 0), ...);
       return result;
     }
     (std::make_index_sequence<kEventKinds>{});
@@ -195,122 +207,136 @@ Expected<void> DatReader::bind(int position) {
   if (!bound)
     return bound;
   bindings_.push_back(std::move(binding));
-  const auto index = static_cast<std::size_t>(id);
-  if (binding_of_id_.size() <= index)
-    binding_of_id_.resize(index + 1);
-  binding_of_id_[index] = static_cast<std::uint16_t>(bindings_.size());
+  if (binding_of_id_.size() <= event.id)
+    binding_of_id_.resize(event.id + 1U);
+  binding_of_id_[event.id] = static_cast<std::uint32_t>(bindings_.size());
   return {};
 }
 
-Expected<void> DatReader::start(const TraceOptions& options) {
-  if (mmbox_dat_is_big_endian(dat_.get()))
-    return Error{.file = file_,
-                 .message = "the trace is from a big-endian machine, which is not read",
-                 .remedy = "give the text that 'trace-cmd report' prints"};
-  for (int position = 0; mmbox_dat_event_name(dat_.get(), position) != nullptr; ++position)
-    if (auto bound = bind(position); !bound)
+Expected<void> DatReader::start(const DatDescription& description, const TraceOptions& options) {
+  for (const DatEvent& event : description.events)
+    if (auto bound = bind(event); !bound)
       return bound;
-  if (type_slot_.size == 0 || pid_slot_.size == 0)
-    return error(0, "the trace describes no events");
-  const int cpus = mmbox_dat_cpus(dat_.get());
-  info_.cpus = static_cast<std::uint32_t>(cpus);
+  // All events have the same common fields; those of an event that mmbox knows are as good as any.
+  if (type_slot_.size == 0 || pid_slot_.size == 0 || type_slot_.offset > kRecordMax || pid_slot_.offset > kRecordMax)
+    return error(0, "the trace describes no event that mmbox knows");
+  word_size_ = description.long_size;
   context_ = {.gfp = options.gfp, .migratetypes = options.migratetypes, .vmemmap_base = options.vmemmap_base};
   if (context_.gfp == nullptr)
-    context_.gfp = told_layout();
+    context_.gfp = description.gfp;
+  if (context_.gfp == nullptr)
+    context_.gfp = gfp_layout_for_release(layout_.release);
+  if (context_.gfp == nullptr)
+    context_.gfp = &gfp_layout_default();
   info_.gfp = context_.gfp;
-  for (int cpu = 0; cpu < cpus; ++cpu) {
-    Stream stream{.cpu = cpu};
-    if (mmbox_dat_read(dat_.get(), cpu, &stream.record))
-      heap_.push_back(stream);
+  read_tasks();
+  for (const DatCpu& cpu : layout_.cpus) {
+    auto stream =
+        std::make_unique<Stream>(DatPages{handle_.get(), file_, layout_, cpu}, static_cast<std::uint16_t>(cpu.cpu));
+    auto more = advance(*stream);
+    if (!more)
+      return std::move(more).error();
+    if (*more)
+      heap_.push_back(stream.get());
+    streams_.push_back(std::move(stream));
   }
   std::make_heap(heap_.begin(), heap_.end(), later);
   return {};
 }
 
-// The masks of the named composites and the order of the names stand in the event's print format. Rather than parse C,
-// let the library print made-up events and see which layout says the same.
-const GfpLayout* DatReader::told_layout() const {
-  const auto alloc = std::find_if(bindings_.begin(), bindings_.end(),
-                                  [](const Binding& binding) { return binding.kind == kKindOf<MmPageAlloc>; });
-  if (alloc == bindings_.end())
-    return &gfp_layout_default();
-  const FieldSlot& gfp = alloc->slots[2];
-  std::vector<std::byte> data(std::max<std::size_t>(alloc->size_min, type_slot_.offset + sizeof(std::uint16_t)));
-  if (gfp.size < sizeof(std::uint32_t))
-    return &gfp_layout_default();
-  const auto printed = [&](std::uint32_t mask) {
-    std::array<char, 512> text{};
-    std::memcpy(data.data() + type_slot_.offset, &alloc->id, sizeof alloc->id);
-    std::memcpy(data.data() + gfp.offset, &mask, sizeof mask);
-    mmbox_dat_print(dat_.get(), data.data(), static_cast<std::uint32_t>(data.size()), text.data(), text.size());
-    std::string line{text.data()};
-    return line.substr(line.rfind('=') + 1);
-  };
-  for (const GfpLayout& layout : gfp_layouts()) {
-    const auto agrees = [&](std::string_view names) {
-      const auto mask = layout.parse(names);
-      return mask.has_value() && printed(*mask) == layout.text(*mask);
-    };
-    if (agrees("GFP_KERNEL") && agrees("GFP_ATOMIC") && agrees("GFP_NOWAIT") && agrees("__GFP_COMP|__GFP_ZERO"))
-      return &layout;
+void DatReader::read_tasks() {
+  comms_[0] = Comm{"<idle>"};
+  std::string_view text = layout_.tasks;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    std::int32_t pid = 0;
+    const auto [end, problem] = std::from_chars(line.begin(), line.end(), pid);
+    if (problem == std::errc{} && end != line.end() && *end == ' ')
+      comms_[pid] = Comm{line.substr(static_cast<std::size_t>(end - line.begin()) + 1)};
   }
-  return &gfp_layout_default();
+  layout_.tasks.clear();
+  layout_.tasks.shrink_to_fit();
 }
 
-const Comm& DatReader::comm(std::int32_t pid) {
-  CachedComm& cached = comms_[static_cast<std::uint32_t>(pid) % comms_.size()];
-  if (cached.pid != pid)
-    cached = {.pid = pid, .comm = Comm{mmbox_dat_comm(dat_.get(), pid)}};
-  return cached.comm;
+const Comm& DatReader::comm(std::int32_t pid) const {
+  static constexpr Comm kUnknownTask{"<...>"};
+  const auto found = comms_.find(pid);
+  return found != comms_.end() ? found->second : kUnknownTask;
+}
+
+Expected<bool> DatReader::advance(Stream& stream) {
+  for (;;) {
+    switch (stream.page.next(stream.event)) {
+      case RingPage::Step::Event: return true;
+      case RingPage::Step::Damaged: return error(stream.pages.position(), "a page of events is damaged");
+      case RingPage::Step::End: break;
+    }
+    std::span<const std::byte> page;
+    auto more = stream.pages.next(page);
+    if (!more || !*more)
+      return more;
+    if (!stream.page.load(page, word_size_))
+      return error(stream.pages.position(), "a page of events is damaged");
+    // A page may be lost and the next one empty.
+    if (stream.page.lost() != 0)
+      stream.lost = stream.page.lost();
+  }
+}
+
+Progress DatReader::progress() const {
+  Progress progress;
+  for (const auto& stream : streams_)
+    progress.done += stream->pages.done();
+  for (const DatCpu& cpu : layout_.cpus)
+    progress.total += cpu.size;
+  return progress;
 }
 
 Expected<bool> DatReader::next(TraceRecord& record) {
-  if (std::exchange(advance_, false)) {
-    Stream& first = heap_.front();
-    if (mmbox_dat_read(dat_.get(), first.cpu, &first.record)) {
-      // Most often the same cpu goes on: sift down only if another one is earlier.
-      if (heap_.size() > 1) {
-        std::pop_heap(heap_.begin(), heap_.end(), later);
-        std::push_heap(heap_.begin(), heap_.end(), later);
-      }
-    } else {
+  if (std::exchange(handed_out_, false)) {
+    auto more = advance(*heap_.front());
+    if (!more)
+      return more;
+    if (!*more) {
       std::pop_heap(heap_.begin(), heap_.end(), later);
       heap_.pop_back();
+    } else if (heap_.size() > 1) {
+      // The first one's event has changed: take it out and put it where it belongs.
+      std::pop_heap(heap_.begin(), heap_.end(), later);
+      std::push_heap(heap_.begin(), heap_.end(), later);
     }
   }
   if (heap_.empty())
     return false;
-  const Stream& stream = heap_.front();
-  const mmbox_dat_record& raw = stream.record;
-  const auto* data = static_cast<const std::byte*>(raw.data);
-  record.timestamp = raw.timestamp;
-  record.cpu = CpuId{static_cast<std::size_t>(stream.cpu)};
-  if (raw.missed_events != 0 && !lost_told_) {
-    lost_told_ = true;
+  Stream& stream = *heap_.front();
+  record.timestamp = stream.event.timestamp;
+  record.cpu = CpuId{stream.cpu};
+  if (stream.lost != 0) {
     record.pid = 0;
     record.comm = {};
-    record.event = Lost{raw.missed_events > 0 ? static_cast<std::uint64_t>(raw.missed_events) : Lost::kUnknownCount};
+    record.event = Lost{std::exchange(stream.lost, 0)};
     return true;
   }
-  lost_told_ = false;
-  advance_ = true;
-  done_ = raw.file_offset;
-  if (raw.size < std::max(type_slot_.offset + 2U, pid_slot_.offset + 4U))
-    return error(raw.file_offset, "an event record is too short");
-  const auto id = static_cast<std::size_t>(load(data, type_slot_));
-  record.pid = static_cast<std::int32_t>(load(data, pid_slot_));
+  handed_out_ = true;
+  const std::span<const std::byte> data = stream.event.data;
+  const auto offset = [&stream] { return stream.pages.position(); };
+  if (data.size() < std::max(type_slot_.offset + 2U, pid_slot_.offset + 4U))
+    return error(offset(), "an event record is too short");
+  const auto id = static_cast<std::size_t>(load(data.data(), type_slot_));
+  record.pid = static_cast<std::int32_t>(load(data.data(), pid_slot_));
   record.comm = comm(record.pid);
   if (id >= binding_of_id_.size() || binding_of_id_[id] == 0)
-    return error(raw.file_offset, fmt::format("event number {} is not described in the file", id));
+    return error(offset(), fmt::format("event number {} is not described in the file", id));
   const Binding& binding = bindings_[binding_of_id_[id] - 1U];
   if (binding.kind == kEventKinds) {
     record.event = Unknown{binding.name};
     return true;
   }
-  if (raw.size < binding.size_min)
-    return error(raw.file_offset, fmt::format("a record of event {} is too short", binding.name));
+  if (data.size() < binding.size_min)
+    return error(offset(), fmt::format("a record of event {} is too short", binding.name));
   if (binding.kind == kKindOf<Marker>) {
-    const std::string_view bytes{static_cast<const char*>(raw.data), raw.size};
+    const std::string_view bytes{reinterpret_cast<const char*>(data.data()), data.size()};
     std::string_view text = bytes.substr(std::min<std::size_t>(binding.text_offset, bytes.size()));
     text = text.substr(0, text.find('\0'));
     while (text.ends_with('\n'))
@@ -318,9 +344,9 @@ Expected<bool> DatReader::next(TraceRecord& record) {
     record.event = Marker{text};
     return true;
   }
-  const int bad = kDecoders[binding.kind](binding, data, context_, record.event);
+  const int bad = kDecoders[binding.kind](binding, data.data(), context_, record.event);
   if (bad >= 0)
-    return error(raw.file_offset, fmt::format("event {} has a value out of range", binding.name));
+    return error(offset(), fmt::format("event {} has a value out of range", binding.name));
   return true;
 }
 
@@ -330,13 +356,14 @@ Expected<std::unique_ptr<TraceReader>> open_dat(ByteSource source, const TraceOp
   auto file = source.seekable();
   if (!file)
     return std::move(file).error();
-  std::unique_ptr<mmbox_dat, CloseDat> dat{mmbox_dat_open(file->release())};
-  if (!dat)
-    return Error{.file = source.name(),
-                 .message = "is not a whole trace.dat file",
-                 .remedy = "check the file with 'trace-cmd report', or record it again"};
-  auto reader = std::make_unique<DatReader>(source.name(), 0, std::move(dat));
-  if (auto started = reader->start(options); !started)
+  auto layout = read_dat_layout(file->get(), source.name());
+  if (!layout)
+    return std::move(layout).error();
+  auto description = describe_dat(file->get(), source.name());
+  if (!description)
+    return std::move(description).error();
+  auto reader = std::make_unique<DatReader>(source.name(), std::move(*file), std::move(*layout));
+  if (auto started = reader->start(*description, options); !started)
     return std::move(started).error();
   return std::unique_ptr<TraceReader>{std::move(reader)};
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mmbox/lab/trace/compact.h"
 #include "mmbox/lab/trace/dat_reader.h"
 #include "mmbox/lab/trace/text_reader.h"
 
@@ -22,6 +23,8 @@ Expected<std::unique_ptr<TraceReader>> open_trace(ByteSource source, const Trace
     return Error{.file = source.name(), .message = "is empty", .remedy = "record it again"};
   if (head->starts_with(kDatMagic))
     return open_dat(std::move(source), options);
+  if (head->starts_with(kCompactMagic))
+    return open_compact(std::move(source), options);
   if (head->starts_with(kRecordingTextHead))
     return open_recording_text(std::move(source), options);
   const bool is_text = std::none_of(head->begin(), head->end(), [](char c) {

@@ -28,10 +28,11 @@ struct TraceOptions {
 
 /// What a trace says about itself.
 struct TraceInfo {
-  std::string format;        ///< "trace.dat", "text", "recording text", "compact"
-  const GfpLayout* gfp;      ///< never null
-  std::uint32_t cpus = 0;    ///< 0 where the trace does not tell
-  std::uint64_t events = 0;  ///< 0 where only reading to the end would tell
+  std::string format;              ///< "trace.dat", "text", "recording text", "compact"
+  std::string release;             ///< of the kernel; empty where the trace does not tell
+  const GfpLayout* gfp = nullptr;  ///< never null once a trace is open
+  std::uint32_t cpus = 0;          ///< 0 where the trace does not tell
+  bool counts_time = false;        ///< known to have been taken with the counter clock: times are no nanoseconds
 };
 
 /// A stream of records in the order of time.

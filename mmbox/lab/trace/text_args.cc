@@ -65,8 +65,9 @@ bool parse_value(std::string_view text, std::string_view name, const Field<E, T>
   const bool is_page = name.starts_with('*');
   if (is_page)
     name.remove_prefix(1);
-  const bool bare_hex =
-      args.recording && std::find(std::begin(kBareHexNames), std::end(kBareHexNames), name) != std::end(kBareHexNames);
+  // The kernel's %p has no 0x in front.
+  const bool bare_hex = is_page || (args.recording && std::find(std::begin(kBareHexNames), std::end(kBareHexNames),
+                                                                name) != std::end(kBareHexNames));
   std::optional<std::uint64_t> raw;
   if constexpr (std::is_same_v<T, Gfp>) {
     if (!bare_hex)
@@ -99,6 +100,15 @@ bool parse_value(std::string_view text, std::string_view name, const Field<E, T>
   return from_raw(*raw, context, value);
 }
 
+// Without the marks of schema.h.
+std::string_view plain_name(std::string_view name) {
+  if (name.starts_with('*'))
+    name.remove_prefix(1);
+  if (name.starts_with("1<<"))
+    name.remove_prefix(3);
+  return name;
+}
+
 template <class E>
 std::optional<std::string> parse(const TextArgs& args, const FieldContext& context, TraceEvent& out) {
   E event = zero_event<E>();
@@ -112,12 +122,12 @@ std::optional<std::string> parse(const TextArgs& args, const FieldContext& conte
       if (!text)
         continue;
       if (!parse_value(*text, name, f, args, context, event.*f.member) && !problem)
-        problem = fmt::format("{} cannot be '{}'", name, *text);
+        problem = fmt::format("{} cannot be '{}'", plain_name(name), *text);
       return;
     }
     missing |= 1U << i;
     if (f.required && !problem)
-      problem = fmt::format("{} is missing", f.names[0].starts_with('*') ? f.names[0].substr(1) : f.names[0]);
+      problem = fmt::format("{} is missing", plain_name(f.names[0]));
   });
   if (problem)
     return problem;

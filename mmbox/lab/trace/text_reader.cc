@@ -174,23 +174,28 @@ class TraceTextReader final : public TextReaderBase {
   }
 
   Expected<void> read_line(std::string_view line, TraceRecord& record) {
-    // The cpu is the first "[digits]" that stands by itself; names of tasks may hold brackets too.
-    std::size_t open = line.find(" [");
+    // The cpu is the first "[digits]" that stands by itself behind a task and a pid; names of tasks may hold brackets
+    // too.
+    bool has_cpu = false;
+    bool has_task = false;
     std::size_t close = 0;
-    for (; open != std::string_view::npos; open = line.find(" [", open + 1)) {
+    for (std::size_t open = line.find(" ["); open != std::string_view::npos && !has_task;
+         open = line.find(" [", open + 1)) {
       close = open + 2;
       while (close < line.size() && is_digit(line[close]))
         ++close;
-      if (close > open + 2 && close + 1 < line.size() && line[close] == ']' && line[close + 1] == ' ')
-        break;
+      if (close == open + 2 || close + 1 >= line.size() || line[close] != ']' || line[close + 1] != ' ')
+        continue;
+      std::uint16_t cpu = 0;
+      if (!parse_whole(line.substr(open + 2, close - open - 2), cpu))
+        return line_error("the cpu is out of range");
+      record.cpu = CpuId{cpu};
+      has_cpu = true;
+      has_task = read_task(trim(line.substr(0, open)), record);
     }
-    if (open == std::string_view::npos)
+    if (!has_cpu)
       return line_error("no cpu in brackets");
-    std::uint16_t cpu = 0;
-    if (!parse_whole(line.substr(open + 2, close - open - 2), cpu))
-      return line_error("the cpu is out of range");
-    record.cpu = CpuId{cpu};
-    if (!read_task(trim(line.substr(0, open)), record))
+    if (!has_task)
       return line_error("no task and pid before the cpu");
 
     std::string_view rest = line.substr(close + 1);

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <trace-cmd.h>
 
@@ -10,97 +9,56 @@ struct mmbox_dat {
   struct tracecmd_input* input;
   struct tep_handle* tep;
   struct tep_event** events; /* owned by tep */
-  int cpus;
-  struct tep_record** held; /* the last record of each cpu */
 };
 
 struct mmbox_dat* mmbox_dat_open(int fd) {
+  static struct mmbox_dat dat; /* one for the life of the process */
   tracecmd_set_loglevel(TEP_LOG_NONE);
   tep_set_loglevel(TEP_LOG_NONE);
-  struct mmbox_dat* dat = calloc(1, sizeof(*dat));
-  if (dat == NULL) {
-    close(fd);
-    return NULL;
-  }
   /* Plugins only print; without them no foreign code is loaded. */
-  dat->input = tracecmd_open_fd(fd, TRACECMD_FL_LOAD_NO_PLUGINS);
-  if (dat->input == NULL) {
-    free(dat);
+  dat.input = tracecmd_open_fd(fd, TRACECMD_FL_LOAD_NO_PLUGINS);
+  if (dat.input == NULL)
     return NULL;
-  }
-  dat->tep = tracecmd_get_tep(dat->input);
-  dat->cpus = dat->tep != NULL ? tep_get_cpus(dat->tep) : 0;
-  dat->events = dat->tep != NULL ? tep_list_events(dat->tep, TEP_EVENT_SORT_ID) : NULL;
-  dat->held = dat->cpus > 0 ? calloc((size_t)dat->cpus, sizeof(struct tep_record*)) : NULL;
-  if (dat->events == NULL || dat->held == NULL) {
-    mmbox_dat_close(dat);
-    return NULL;
-  }
-  return dat;
+  dat.tep = tracecmd_get_tep(dat.input);
+  dat.events = dat.tep != NULL ? tep_list_events(dat.tep, TEP_EVENT_SORT_ID) : NULL;
+  return dat.events != NULL ? &dat : NULL;
 }
 
-void mmbox_dat_close(struct mmbox_dat* dat) {
-  if (dat == NULL)
-    return;
-  for (int cpu = 0; dat->held != NULL && cpu < dat->cpus; ++cpu)
-    if (dat->held[cpu] != NULL)
-      tracecmd_free_record(dat->held[cpu]);
-  free(dat->held);
-  tracecmd_close(dat->input);
-  free(dat);
+int mmbox_dat_long_size(const struct mmbox_dat* dat) {
+  return tep_get_header_page_size(dat->tep);
 }
 
-int mmbox_dat_cpus(const struct mmbox_dat* dat) {
-  return dat->cpus;
+bool mmbox_dat_is_old_format(const struct mmbox_dat* dat) {
+  return tep_is_old_format(dat->tep);
 }
 
-bool mmbox_dat_is_big_endian(const struct mmbox_dat* dat) {
-  return tep_is_file_bigendian(dat->tep);
-}
-
-bool mmbox_dat_read(struct mmbox_dat* dat, int cpu, struct mmbox_dat_record* record) {
-  if (dat->held[cpu] != NULL)
-    tracecmd_free_record(dat->held[cpu]);
-  struct tep_record* read = tracecmd_read_data(dat->input, cpu);
-  dat->held[cpu] = read;
-  if (read == NULL)
+bool mmbox_dat_event_at(const struct mmbox_dat* dat, int position, struct mmbox_dat_event* event) {
+  const struct tep_event* found = dat->events[position];
+  if (found == NULL)
     return false;
-  record->timestamp = read->ts;
-  record->file_offset = read->offset;
-  record->data = read->data;
-  record->size = read->size > 0 ? (uint32_t)read->size : 0;
-  record->missed_events = read->missed_events;
+  event->id = found->id;
+  event->name = found->name;
   return true;
 }
 
-const char* mmbox_dat_event_name(const struct mmbox_dat* dat, int position) {
-  return dat->events[position] != NULL ? dat->events[position]->name : NULL;
+bool mmbox_dat_field_at(const struct mmbox_dat* dat, int position, int number, struct mmbox_dat_field* field) {
+  const struct tep_format* format = &dat->events[position]->format;
+  const struct tep_format_field* lists[] = {format->common_fields, format->fields};
+  for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); ++i) {
+    for (const struct tep_format_field* found = lists[i]; found != NULL; found = found->next) {
+      if (number-- != 0)
+        continue;
+      field->name = found->name;
+      field->offset = found->offset;
+      field->size = found->size;
+      field->is_signed = (found->flags & TEP_FIELD_IS_SIGNED) != 0;
+      return true;
+    }
+  }
+  return false;
 }
 
-const char* mmbox_dat_event_system(const struct mmbox_dat* dat, int position) {
-  return dat->events[position]->system;
-}
-
-int mmbox_dat_event_id(const struct mmbox_dat* dat, int position) {
-  return dat->events[position]->id;
-}
-
-bool mmbox_dat_event_field(const struct mmbox_dat* dat, int position, const char* name, struct mmbox_dat_field* field) {
-  const struct tep_format_field* found = tep_find_any_field(dat->events[position], name);
-  if (found == NULL || found->offset < 0 || found->size < 0)
-    return false;
-  field->offset = (uint32_t)found->offset;
-  field->size = (uint32_t)found->size;
-  field->is_signed = (found->flags & TEP_FIELD_IS_SIGNED) != 0;
-  return true;
-}
-
-const char* mmbox_dat_comm(const struct mmbox_dat* dat, int pid) {
-  const char* comm = tep_data_comm_from_pid(dat->tep, pid);
-  return comm != NULL ? comm : "<...>";
-}
-
-void mmbox_dat_print(const struct mmbox_dat* dat, const void* data, uint32_t size, char* text, size_t text_size) {
+void mmbox_dat_print(const struct mmbox_dat* dat, const void* data, size_t size, char* text, size_t text_size) {
   struct tep_record record;
   memset(&record, 0, sizeof(record));
   record.data = (void*)data;

@@ -1,0 +1,104 @@
+#include "mmbox/lab/views/counters.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <optional>
+
+namespace mmbox::lab {
+namespace {
+
+/// "linux-6.12" of "6.12.95+deb12-cloud-amd64".
+std::string generation_of(std::string_view release) {
+  const std::size_t dot = release.find('.');
+  if (dot == std::string_view::npos)
+    return std::string{release};
+  return fmt::format("linux-{}", release.substr(0, release.find_first_not_of("0123456789", dot + 1)));
+}
+
+std::size_t count_names(std::string_view names) {
+  std::size_t count = 0;
+  for_each_name(names, [&](std::string_view, std::size_t) { ++count; });
+  return count;
+}
+
+/// The names and values of one list, by position.
+template <class Named>
+void name_values(std::string_view names, const std::vector<std::int64_t>& values, Named& to) {
+  for_each_name(names, [&](std::string_view name, std::size_t position) {
+    if (position < values.size())
+      to.insert_or_assign(std::string{name}, values[position]);
+  });
+}
+
+template <class Map, class Key>
+std::int64_t find(const Map& map, const Key& key, std::string_view name) {
+  const auto named = map.find(key);
+  if (named == map.end())
+    return 0;
+  const auto value = named->second.find(name);
+  return value == named->second.end() ? 0 : value->second;
+}
+
+}  // namespace
+
+Expected<const ProcFormat*> proc_format_of(const Snapshot& snapshot) {
+  const std::string generation = generation_of(snapshot.release().value_or("6.1"));
+  const ProcFormat* const format = proc_format(generation);
+  if (format == nullptr) {
+    std::string known;
+    for (const ProcFormat& other : proc_formats())
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", other.generation);
+    return Error{
+        .message = fmt::format("snapshot {} is of {}, whose /proc files are not known", snapshot.label, generation),
+        .remedy = fmt::format("known are {}", known)};
+  }
+  const std::size_t zone_counters = count_names(format->zone_counters);
+  for (const SnapshotZone& zone : snapshot.zones) {
+    if (zone.vm_stat.size() != zone_counters)
+      return Error{.message = fmt::format("snapshot {}: {} has {} counters, {} prints {}", snapshot.label, zone.name(),
+                                          zone.vm_stat.size(), format->generation, zone_counters),
+                   .remedy = "the kernel was built with other options than Debian's, so its counters have no names"};
+  }
+  return format;
+}
+
+RecordedCounters::RecordedCounters(const Snapshot& snapshot, const ProcFormat& format) {
+  std::size_t zone_types = 5;
+  if (const auto text = snapshot.value("max_nr_zones"))
+    std::from_chars(text->data(), text->data() + text->size(), zone_types);
+  for (const SnapshotNode& node : snapshot.nodes)
+    name_values(format.node_counters, node.vm_stat, nodes_[node.id]);
+  for (const SnapshotZone& zone : snapshot.zones) {
+    const ZoneId id{zone.node.raw() * zone_types + zone.index.raw()};
+    name_values(format.zone_counters, zone.vm_stat, zones_[id]);
+    for (const SnapshotZoneCpu& cpu : zone.cpus) {
+      Named& pageset = pagesets_[{id, cpu.cpu}];
+      const auto set = [&](const char* name, const std::optional<std::int32_t>& value) {
+        if (value)
+          pageset[name] = *value;
+      };
+      set("high_min", cpu.high_min);
+      set("high_max", cpu.high_max);
+    }
+  }
+}
+
+std::int64_t RecordedCounters::zone(ZoneId zone, std::string_view name) {
+  return find(zones_, zone, name);
+}
+
+std::int64_t RecordedCounters::node(NodeId node, std::string_view name) {
+  return find(nodes_, node, name);
+}
+
+std::int64_t RecordedCounters::pageset(ZoneId zone, CpuId cpu, std::string_view name) {
+  return find(pagesets_, std::pair{zone, cpu}, name);
+}
+
+std::int64_t RecordedCounters::machine(std::string_view name) {
+  const auto value = machine_.find(name);
+  return value == machine_.end() ? 0 : value->second;
+}
+
+}  // namespace mmbox::lab
