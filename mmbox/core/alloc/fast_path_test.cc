@@ -60,13 +60,13 @@ TEST(Context, TheMobilityBitsNameTheType) {
 TEST(Context, ScopesOfTheTaskTakeBitsAway) {
   Task task;
   const Gfp all{0xcc8};
-  EXPECT_EQ(scoped_gfp(all, task), all);
+  EXPECT_EQ(scoped_gfp(kLinux61.requests, all, task), all);
   task.scope_nofs = true;
-  EXPECT_EQ(scoped_gfp(all, task), Gfp{0xc48});
+  EXPECT_EQ(scoped_gfp(kLinux61.requests, all, task), Gfp{0xc48});
   task.scope_noio = true;
-  EXPECT_EQ(scoped_gfp(all, task), Gfp{0xc08});
+  EXPECT_EQ(scoped_gfp(kLinux61.requests, all, task), Gfp{0xc08});
   task = Task{.scope_pin = true};
-  EXPECT_EQ(scoped_gfp(all, task), Gfp{0xcc0});
+  EXPECT_EQ(scoped_gfp(kLinux61.requests, all, task), Gfp{0xcc0});
 }
 
 TEST(Context, OnASmallMachineEveryRequestIsUnmovable) {
