@@ -35,8 +35,8 @@ INSTANTIATE_TEST_SUITE_P(MachineShapes, Scripted,
                          testing::Values("scripted-basic-uma/basic-1.log.zst", "scripted-basic-plain/basic-1.log.zst",
                                          "scripted-basic-movable/basic-1.log.zst",
                                          "scripted-basic-numa20/basicn-1.log.zst"),
-                         [](const auto& info) {
-                           const std::string name{info.param};
+                         [](const auto& shape) {
+                           const std::string name{shape.param};
                            return name.substr(15, name.find('/') - 15);
                          });
 
