@@ -4,7 +4,7 @@
 #include <span>
 
 #include "mmbox/core/alloc/fast_path.h"
-#include "mmbox/core/alloc/slow_path.h"
+#include "mmbox/core/alloc/slow_path_orders.h"
 
 namespace mmbox {
 

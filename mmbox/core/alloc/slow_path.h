@@ -431,5 +431,3 @@ std::optional<FrameIndex> SlowPath<S>::last_resort_of_nofail() {
 }
 
 }  // namespace mmbox
-
-#include "mmbox/core/alloc/slow_path_orders.h"

@@ -1,4 +1,5 @@
-// The slow paths of 3.10 and 7.2, which go through the same steps in another order. Included by slow_path.h.
+// The slow paths of 3.10 and 7.2, which go through the same steps in another order. Included where they are
+// instantiated.
 #pragma once
 
 #include "mmbox/core/alloc/slow_path.h"

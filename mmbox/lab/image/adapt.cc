@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "mmbox/core/topology/watermark.h"
+#include "mmbox/mmbox.h"
 
 namespace mmbox::lab {
 namespace {
