@@ -47,7 +47,7 @@ TEST_P(RecordedGeneration, ThePoliciesThatItTellsAreTold) {
   std::uint64_t left = effort.here();
   for (const GenerationFlip& flip : generation_flips(*GetParam().generation)) {
     // What these decide shows in every recording under pressure.
-    const std::set<std::string_view> told{"take.fallback", "pcp.control", "watermark.rule", "reserve.atomic_rule"};
+    const std::set<std::string_view> told{"take.fallback", "pcp.control", "reserve.atomic_rule"};
     if (!told.contains(flip.field))
       continue;
     if (left-- == 0)
