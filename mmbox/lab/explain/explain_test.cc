@@ -408,6 +408,18 @@ INSTANTIATE_TEST_SUITE_P(Kernels, RecordedFailures, testing::Values("5.10", "6.1
                            return name;
                          });
 
+TEST(Explain, NamesAreBelievedWhereNoLayoutHasTheNumberForThem) {
+  const std::string head =
+      "ls invoked oom-killer: gfp_mask=0x42dcc0(GFP_KERNEL|__GFP_ZERO), order=0, oom_score_adj=0\n";
+  const std::string kernel = "CPU: 1 PID: 322 Comm: ls Not tainted 5.15.0-rpi #1\n";
+  const std::vector<Explanation> all = explain_all(head + kernel + "Mem-Info:\n");
+  ASSERT_EQ(all.size(), 1U);
+  ASSERT_TRUE(all[0].request);
+  EXPECT_EQ(all[0].request->gfp, gfp::kKernel | gfp::kZero);
+  EXPECT_FALSE(all[0].request->no_watermarks);
+  EXPECT_THAT(all[0].notes, testing::Contains(testing::HasSubstr("contradict")));
+}
+
 TEST(CheckAgainst, AStateWithoutZonesCannotBeAsked) {
   const std::vector<Explanation> all = explain_all(report_text("oom-dump-6.1.dmesg.zst"));
   ASSERT_FALSE(all.empty());
