@@ -247,7 +247,7 @@ TEST(PcpBulk, AFullPagesetOf510ReturnsOneBatchInTurns) {
   m.set_type(512, Unmovable);
   m.adopt(0, 0, 3);
   m.adopt(512, 0);
-  for (const std::uint64_t pfn : {0, 1, 2})
+  for (const std::uint64_t pfn : {0U, 1U, 2U})
     m.free(pfn, 0);
   m.free(512, 0);
   EXPECT_EQ(m.pageset().count, 1);

@@ -220,12 +220,16 @@ void fold_counters(const MachineView& machine, CpuId cpu, FoldBy by, std::span<c
       continue;
     PcpState& pageset = machine.pageset(zone.id, cpu);
     bool changed = !other_deltas.empty() && other_deltas[zone.id.raw()];
-    for (std::size_t i = 0; i < kZoneStats; ++i) {
-      if (pageset.stat.delta[i] == 0)
-        continue;
-      publish(zone.stat[i], zone.stat[i] + pageset.stat.delta[i]);
-      pageset.stat.delta[i] = 0;
-      changed = true;
+    {
+      // The kernel adds atomically; here whoever changes a free counter holds the zone's lock.
+      const Guard<S> lock{zone.lock_word};
+      for (std::size_t i = 0; i < kZoneStats; ++i) {
+        if (pageset.stat.delta[i] == 0)
+          continue;
+        publish(zone.stat[i], zone.stat[i] + pageset.stat.delta[i]);
+        pageset.stat.delta[i] = 0;
+        changed = true;
+      }
     }
     if (changed && numa)
       pageset.expire = kExpire;

@@ -9,7 +9,7 @@ namespace mmbox {
 /// A zone's free lists, as the watermark tests look at them.
 struct ZoneBlocks {
   const ZoneState& zone;
-  [[nodiscard]] std::uint64_t free_blocks(unsigned order) const { return zone.nr_free[order]; }
+  [[nodiscard]] std::uint64_t free_blocks(unsigned order) const { return racy(zone.nr_free[order]); }
   [[nodiscard]] bool has_block(unsigned order, Migratetype type) const {
     return (racy(zone.nonempty[raw(type)]) >> order & 1U) != 0;
   }
