@@ -160,7 +160,7 @@ class ProcText : public ::testing::TestWithParam<Moment> {
     EXPECT_TRUE(format) << format.error().text();
     format_ = *format;
     host_ = RecordedCounters{snapshot_, *format_};
-    Expected<Image> image = image_of(snapshot_, kLinux61);
+    Expected<Image> image = image_of(snapshot_, *generation_of(snapshot_).generation);
     EXPECT_TRUE(image) << image.error().text();
     image_.emplace(std::move(image).value());
   }

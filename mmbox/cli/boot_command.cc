@@ -52,7 +52,11 @@ lab::Expected<ShownMachine> described(const std::vector<std::string>& words) {
       image.error().file = fmt::format("{}", fmt::join(words, " "));
     return image.error();
   }
-  return ShownMachine{std::move(*image), proc_format(spec->generation.name), {}, {}};
+  const ProcFormat* const format = nearest_format(spec->generation);
+  std::string doubt;
+  if (proc_format(spec->generation.name) == nullptr)
+    doubt = fmt::format("no files of {} are recorded; printed as {} does", spec->generation.name, format->generation);
+  return ShownMachine{std::move(*image), format, {}, std::move(doubt), {}};
 }
 
 /// Writes settings as a user would into /proc/sys/vm, one after another.
@@ -97,8 +101,10 @@ int run(const Options& options, const Streams& streams) {
   if (const lab::Expected<void> applied = apply(options.settings, machine->image.machine()); !applied)
     return refuse(streams, kCommand, applied.error());
 
+  if (!options.settings.empty() && !machine->rules_note.empty())
+    streams.err << "mmbox boot: note: " << machine->rules_note << '\n';
   if (!machine->doubt.empty())
-    streams.err << "mmbox boot: " << machine->doubt << "; counters of the kernel are shown as 0\n";
+    streams.err << "mmbox boot: " << machine->doubt << '\n';
   if (options.json) {
     nlohmann::ordered_json json{{"schema", kSchema}};
     json.update(to_json(*machine, *what));

@@ -9,13 +9,20 @@
 namespace mmbox::cli {
 
 lab::Expected<ShownMachine> shown_machine(const lab::Snapshot& snapshot) {
-  lab::Expected<lab::Image> image = lab::image_of(snapshot, kLinux61);
+  const lab::GenerationChoice choice = lab::generation_of(snapshot);
+  lab::Expected<lab::Image> image = lab::image_of(snapshot, *choice.generation);
   if (!image)
     return image.error();
   const lab::Expected<const ProcFormat*> format = lab::proc_format_of(snapshot);
   if (format)
-    return ShownMachine{std::move(*image), *format, lab::RecordedCounters{snapshot, **format}, {}};
-  return ShownMachine{std::move(*image), proc_format(kLinux61.name), {}, format.error().text()};
+    return ShownMachine{std::move(*image), *format, lab::RecordedCounters{snapshot, **format}, {}, choice.note};
+  const std::string doubt = format.error().text() + "; counters of the kernel are shown as 0";
+  return ShownMachine{std::move(*image), nearest_format(*choice.generation), {}, doubt, choice.note};
+}
+
+const ProcFormat* nearest_format(const Generation& generation) {
+  const ProcFormat* const own = proc_format(generation.name);
+  return own != nullptr ? own : &proc_formats().front();
 }
 
 lab::Expected<Shown> shown(const std::vector<std::string>& views, bool lists, const std::string& zone) {

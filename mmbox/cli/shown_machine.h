@@ -19,11 +19,14 @@ struct ShownMachine {
   lab::Image image;
   const ProcFormat* format;
   lab::RecordedCounters host;
-  std::string doubt{};  ///< why not all of it is as recorded; empty if it is
+  std::string doubt{};       ///< why not all of it is as recorded; empty if it is
+  std::string rules_note{};  ///< how the kernel's rules may differ from those that settings are computed by
 };
 
-/// A recorded machine. If its kernel's counters have no names here, they are shown as 0, in the layout of 6.1, and the
-/// doubt says so.
+/// The format of a generation; kernels older than all known formats get the oldest one.
+[[nodiscard]] const ProcFormat* nearest_format(const Generation& generation);
+
+/// A recorded machine. If its kernel's counters have no names here, they are shown as 0, and the doubt says so.
 [[nodiscard]] lab::Expected<ShownMachine> shown_machine(const lab::Snapshot& snapshot);
 
 /// What is to be shown of it.

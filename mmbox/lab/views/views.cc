@@ -107,7 +107,7 @@ Json zone_json(const ProcSource& source, const ZoneState& zone) {
   for (std::size_t cpu = 0; cpu < machine.cpu_nodes.size(); ++cpu) {
     Json pageset{{"cpu", cpu}};
     for_each_name(source.format.pageset_lines, [&](std::string_view name, std::size_t) {
-      pageset[std::string{name}] = pageset_number(source, zone, CpuId{cpu}, name);
+      pageset[std::string{name}] = pageset_number(machine, zone, CpuId{cpu}, name);
     });
     pageset["stat_threshold"] = machine.pageset(zone.id, CpuId{cpu}).stat.threshold;
     result["pagesets"].push_back(std::move(pageset));
@@ -171,7 +171,7 @@ std::vector<std::string> pfns_of(const MachineView& view, FrameIndex head, unsig
 std::string_view pcp_list_name(const PcpShape& shape, unsigned list) {
   if (list < kPcpSmallLists)
     return migratetype_name(static_cast<Migratetype>(list % kPcpTypes));
-  if (shape.huge_lists == PcpHugeLists::Shared)
+  if (!shape.splits_huge)
     return "all types";
   return list == kPcpSmallLists ? "not Movable" : "Movable";
 }
