@@ -41,65 +41,14 @@ struct Options {
   bool json = false;
 };
 
-lab::Expected<ShownMachine> described(const std::vector<std::string>& words) {
-  const lab::Expected<lab::MachineSpec> spec = lab::load_machine(fmt::format("{}", fmt::join(words, " ")));
-  if (!spec)
-    return spec.error();
-  lab::Expected<lab::Image> image = lab::boot_machine(*spec);
-  if (!image) {
-    // The description's reader names the place of what it refuses; what the engine refuses has only the description.
-    if (image.error().file.empty())
-      image.error().file = fmt::format("{}", fmt::join(words, " "));
-    return image.error();
-  }
-  const ProcFormat* const format = nearest_format(spec->generation);
-  std::string doubt;
-  if (proc_format(spec->generation.name) == nullptr)
-    doubt = fmt::format("no files of {} are recorded; printed as {} does", spec->generation.name, format->generation);
-  return ShownMachine{std::move(*image), format, {}, std::move(doubt), {}};
-}
-
-/// Writes settings as a user would into /proc/sys/vm, one after another.
-lab::Expected<void> apply(const std::vector<std::string>& settings, Machine& machine) {
-  for (const std::string& setting : settings) {
-    const std::size_t equals = setting.find('=');
-    if (equals == std::string::npos)
-      return lab::Error{.file = "--set " + setting,
-                        .message = "no value",
-                        .remedy = "write NAME=VALUE, as in vm.min_free_kbytes=65536"};
-    Tunables tunables = machine.tunables();
-    lab::Expected<void> written =
-        lab::set(tunables, std::string_view{setting}.substr(0, equals), std::string_view{setting}.substr(equals + 1));
-    if (!written) {
-      lab::Error error = written.error();
-      error.file = "--set " + setting;
-      return error;
-    }
-    machine.set_tunables(tunables);
-  }
-  return {};
-}
-
 int run(const Options& options, const Streams& streams) {
-  if (options.words.empty() == options.snapshot.empty())
-    return refuse(streams, kCommand,
-                  {.message = options.words.empty() ? "no machine is given" : "two machines are given",
-                   .remedy = "give either a description, as 64G or a .toml file, or --snapshot FILE[:LABEL]"});
   const lab::Expected<Shown> what = shown(options.views, options.lists, options.zone);
   if (!what)
     return refuse(streams, kCommand, what.error());
 
-  const LogMoment moment = log_moment(options.snapshot);
-  lab::Expected<ShownMachine> machine = [&]() -> lab::Expected<ShownMachine> {
-    if (options.snapshot.empty())
-      return described(options.words);
-    const lab::Expected<lab::Snapshot> snapshot = lab::load_snapshot(moment.file, moment.label);
-    return snapshot ? shown_machine(*snapshot) : lab::Expected<ShownMachine>{snapshot.error()};
-  }();
+  lab::Expected<ShownMachine> machine = asked_machine(options.words, options.snapshot, options.settings);
   if (!machine)
     return refuse(streams, kCommand, machine.error());
-  if (const lab::Expected<void> applied = apply(options.settings, machine->image.machine()); !applied)
-    return refuse(streams, kCommand, applied.error());
 
   if (!options.settings.empty() && !machine->rules_note.empty())
     streams.err << "mmbox boot: note: " << machine->rules_note << '\n';

@@ -4,7 +4,10 @@
 
 #include <ostream>
 
+#include "mmbox/lab/image/boot.h"
+#include "mmbox/lab/machine_spec/machine_spec.h"
 #include "mmbox/lab/machine_spec/settings.h"
+#include "mmbox/lab/snapshot/script_log.h"
 
 namespace mmbox::cli {
 
@@ -88,6 +91,67 @@ std::string views_help() {
   for (const lab::ViewInfo& view : lab::views())
     text += fmt::format("  {:<13} {}\n", view.name, view.help);
   return text;
+}
+
+namespace {
+
+lab::Expected<ShownMachine> described(const std::vector<std::string>& words) {
+  const lab::Expected<lab::MachineSpec> spec = lab::load_machine(fmt::format("{}", fmt::join(words, " ")));
+  if (!spec)
+    return spec.error();
+  lab::Expected<lab::Image> image = lab::boot_machine(*spec);
+  if (!image) {
+    // The description's reader names the place of what it refuses; what the engine refuses has only the description.
+    if (image.error().file.empty())
+      image.error().file = fmt::format("{}", fmt::join(words, " "));
+    return image.error();
+  }
+  const ProcFormat* const format = nearest_format(spec->generation);
+  std::string doubt;
+  if (proc_format(spec->generation.name) == nullptr)
+    doubt = fmt::format("no files of {} are recorded; printed as {} does", spec->generation.name, format->generation);
+  return ShownMachine{std::move(*image), format, {}, std::move(doubt), {}};
+}
+
+/// Writes settings as a user would into /proc/sys/vm, one after another.
+lab::Expected<void> apply(const std::vector<std::string>& settings, Machine& machine) {
+  for (const std::string& setting : settings) {
+    const std::size_t equals = setting.find('=');
+    if (equals == std::string::npos)
+      return lab::Error{.file = "--set " + setting,
+                        .message = "no value",
+                        .remedy = "write NAME=VALUE, as in vm.min_free_kbytes=65536"};
+    Tunables tunables = machine.tunables();
+    lab::Expected<void> written =
+        lab::set(tunables, std::string_view{setting}.substr(0, equals), std::string_view{setting}.substr(equals + 1));
+    if (!written) {
+      lab::Error error = written.error();
+      error.file = "--set " + setting;
+      return error;
+    }
+    machine.set_tunables(tunables);
+  }
+  return {};
+}
+
+}  // namespace
+
+lab::Expected<ShownMachine> asked_machine(const std::vector<std::string>& words, const std::string& snapshot,
+                                          const std::vector<std::string>& settings) {
+  if (words.empty() == snapshot.empty())
+    return lab::Error{.message = words.empty() ? "no machine is given" : "two machines are given",
+                      .remedy = "give either a description, as 64G or a .toml file, or --snapshot FILE[:LABEL]"};
+  const LogMoment moment = log_moment(snapshot);
+  lab::Expected<ShownMachine> machine = [&]() -> lab::Expected<ShownMachine> {
+    if (snapshot.empty())
+      return described(words);
+    const lab::Expected<lab::Snapshot> recorded = lab::load_snapshot(moment.file, moment.label);
+    return recorded ? shown_machine(*recorded) : lab::Expected<ShownMachine>{recorded.error()};
+  }();
+  if (machine)
+    if (const lab::Expected<void> applied = apply(settings, machine->image.machine()); !applied)
+      return applied.error();
+  return machine;
 }
 
 }  // namespace mmbox::cli

@@ -29,6 +29,12 @@ struct ShownMachine {
 /// A recorded machine. If its kernel's counters have no names here, they are shown as 0, and the doubt says so.
 [[nodiscard]] lab::Expected<ShownMachine> shown_machine(const lab::Snapshot& snapshot);
 
+/// The machine that a command's words ask for: a description (words, synthetic form, TOML file) or, instead, a recorded
+/// snapshot ("FILE[:LABEL]"); with `settings` ("NAME=VALUE") written after boot.
+[[nodiscard]] lab::Expected<ShownMachine> asked_machine(const std::vector<std::string>& words,
+                                                        const std::string& snapshot,
+                                                        const std::vector<std::string>& settings);
+
 /// What is to be shown of it.
 struct Shown {
   std::vector<lab::View> views;

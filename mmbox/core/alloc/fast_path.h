@@ -95,9 +95,9 @@ template <SyncPolicy S>
   const Generation& generation = machine.env.rules->generation;
   const unsigned order = context.order.raw();
   // Whose reserve counts: that of the highest zone that the mask allows, or of the first zone of its list.
-  const ZoneIndex highest = generation.walk.lowmem_index == LowmemIndex::Request || !context.has_preferred()
-                                ? context.highest
-                                : context.preferred_zone().index;
+  ZoneIndex highest = context.highest;
+  if (generation.walk.lowmem_index == LowmemIndex::Preferred && context.has_preferred()) [[unlikely]]
+    highest = context.preferred_zone().index;
   EventSink* const sink = machine.env.trace.sink();
   if (sink != nullptr) [[unlikely]]
     sink->on(AttemptBegins{context.gfp, context.order, flags, context.highest});
@@ -106,7 +106,7 @@ template <SyncPolicy S>
   bool dirty_ok = false;
   bool no_fallback = flags.has(alloc_flag::kNoFragment);
   // The first round leaves nodes alone whose kswapd is at work already.
-  bool prefers_idle = generation.walk.kswapd == KswapdPreference::IdleFirst && machine.nodes.size() > 1;
+  bool prefers_idle = machine.nodes.size() > 1 && generation.walk.kswapd == KswapdPreference::IdleFirst;
   bool skipped_busy = false;
   std::size_t z = context.preferred;
   while (true) {
@@ -163,7 +163,7 @@ template <SyncPolicy S>
       continue;
     }
 
-    if (prefers_idle && machine.nodes[zone.node.raw()].kswapd.running) {
+    if (prefers_idle && machine.nodes[zone.node.raw()].kswapd.running) [[unlikely]] {
       checked(ZoneVerdict::KswapdBusy);
       skipped_busy = true;
       go_on();
@@ -206,7 +206,7 @@ template <SyncPolicy S>
       const auto compound =
           order > 0 && context.gfp.has(gfp::kComp) ? FrameState::Compound::Yes : FrameState::Compound::No;
       machine.env.map.set_state(*index, order, FrameState::allocated(order, compound));
-      if (generation.reserve.when == ReserveWhen::AnySuccess && uses_highatomic(generation, context.order, flags))
+      if (uses_highatomic(generation, context.order, flags) && generation.reserve.when == ReserveWhen::AnySuccess)
         reserve_highatomic<S>(machine, zone, context.cpu, *index, order);
       return index;
     }

@@ -47,7 +47,10 @@ void release_block(const MachineView& machine, FrameIndex index, unsigned order,
   const Guard<S> lock{zone.lock_word};
   // The type is read again under the lock: isolation may have changed it.
   machine.buddy(zone, cpu).free_block(index, order);
-  pageset.events.pgfree += std::uint64_t{1} << order;
+  // A block that only missed its per-cpu list is not counted: the kernel counts where it puts it there, or in the path
+  // of the other orders.
+  if (!machine.pcp_shape.allows(order))
+    pageset.events.pgfree += std::uint64_t{1} << order;
 }
 
 /// Takes a block back from its owner. Checks: it is an allocated block of this order.

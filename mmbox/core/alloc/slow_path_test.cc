@@ -300,6 +300,13 @@ TEST_F(SlowPath, ACostlyRequestMakesOnePass) {
   EXPECT_THAT(hosts.calls, ElementsAre("wake 0", "compact 2", "reclaim", "compact 1"));
 }
 
+TEST_F(SlowPath, ACostlyRequestWithoutIoDoesNotRetry) {
+  hosts.reclaims = [] { return 1; };
+  hosts.reclaimable = [] { return 1000; };
+  EXPECT_EQ(ask(gfp::kNoIo | gfp::kRetryMayfail, 4), kFailed);
+  EXPECT_THAT(hosts.calls, ElementsAre("wake 0", "reclaim")) << "it cannot compact";
+}
+
 TEST_F(SlowPath, CompactionThatMadeABlockIsToldSo) {
   hosts.compacts = [&] {
     m.free_block(64, 2);

@@ -111,7 +111,7 @@ template <SyncPolicy S>
       pageset.free_factor = static_cast<std::int16_t>(pageset.free_factor >> 1);
       pageset.free_count = static_cast<std::int16_t>(pageset.free_count >> 1);
       Pcp<S> pcp = machine.pcp<S>(zone, context.cpu);
-      const bool cold = generation.pcp.cold == ColdPages::GfpCold && context.gfp.has(gfp::kCold);
+      const bool cold = context.gfp.has(gfp::kCold) && generation.pcp.cold == ColdPages::GfpCold;
       index = cold ? pcp.take_cold(context.migratetype, flags) : pcp.take(order, context.migratetype, flags);
     }
   }

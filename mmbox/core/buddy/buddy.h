@@ -153,10 +153,10 @@ class Buddy {
     remove(index, order);
     insert(index, order, type, place);
   }
+  void move_to_tail(FrameIndex index, unsigned order, Migratetype type) { move_to(index, order, type, Place::Tail); }
   /// Turns the ring of a list so that this block of it becomes the first. False if it is that already.
   /// Source: move_freelist_head() and move_freelist_tail(), mm/compaction.c.
   bool rotate_to_head(FrameIndex index, unsigned order);
-  void move_to_tail(FrameIndex index, unsigned order, Migratetype type) { move_to(index, order, type, Place::Tail); }
   /// The free block that holds `index`, if it is free: its head's index. Looks upward through the orders.
   [[nodiscard]] std::optional<FrameIndex> free_block_of(FrameIndex index) const;
 

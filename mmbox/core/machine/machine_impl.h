@@ -416,6 +416,7 @@ AllocResult BasicMachine<S>::alloc_exact(Request request, PageCount pages) {
     view_.env.trace.emit(MmPageFree{view_.env.map.pfn(at), Order{0}});
     const Guard<S> lock{zone.lock_word};
     view_.buddy(zone, request.cpu).free_one_page(at, 0, view_.env.map.pageblock(at).type, Buddy::Place::Tail);
+    view_.pageset(zone.id, request.cpu).events.pgfree += 1;
   }
   return block;
 }

@@ -14,18 +14,23 @@ namespace {
 
 class PrintingSink final : public ReportSink {
  public:
+  explicit PrintingSink(bool prints_json) : prints_json_(prints_json) {}
   void take(FailureReport&& report) override {
     const Explanation explanation = mmbox::lab::explain::explain(std::move(report));
     text += to_text(explanation, ++reports);
-    if (to_json(explanation).empty())
+    if (prints_json_ && to_json(explanation).empty())
       std::abort();
   }
   std::string text{};
   unsigned long long reports = 0;
+
+ private:
+  bool prints_json_;
 };
 
 std::string read(std::string_view log, std::size_t piece) {
-  PrintingSink sink;
+  // JSON costs more than all the rest: for every sixteenth input.
+  PrintingSink sink(log.size() % 16 == 0);
   LogScanner scanner(sink);
   for (std::size_t at = 0; at < log.size(); at += piece)
     scanner.feed(log.substr(at, piece));

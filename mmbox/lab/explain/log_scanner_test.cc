@@ -348,6 +348,12 @@ TEST(LogScanner, HeadersOfEveryAgeAreRead) {
   }
 }
 
+// Found by the fuzzer: the line ends right after the words that it was known by.
+TEST(LogScanner, AKillLineThatEndsEarlyIsNoReport) {
+  EXPECT_TRUE(explain_all("Out of memory: Killed process\n").empty());
+  EXPECT_TRUE(explain_all("Out of memory: Kill process \n").empty());
+}
+
 TEST(LinePrefix, TaskRowsAndAddressesAreNotPrefixes) {
   EXPECT_EQ(strip_prefix("[  893]     0   893    27572").text, "[  893]     0   893    27572");
   EXPECT_EQ(strip_prefix("[<c010d415>] (unwind_backtrace)").text, "[<c010d415>] (unwind_backtrace)");

@@ -241,7 +241,7 @@ bool has_task_before(std::string_view text, std::size_t words) {
 bool is_allocation_header(std::string_view text) {
   if (const std::size_t at = text.find("page allocation failure"); at != std::string_view::npos) {
     const std::string_view rest = text.substr(at + 23);
-    return has_task_before(text, at) && text[at - 2] == ':' &&
+    return at >= 2 && has_task_before(text, at) && text[at - 2] == ':' &&
            (rest.empty() || rest.front() == ':' || rest.front() == '.');
   }
   const std::size_t at = text.find("page allocation stalls for ");
@@ -826,9 +826,10 @@ void parse_kill_line(std::string_view text, FailureReport& report) {
     report.is_memcg = true;
   if (report.headline == Headline::None)
     report.headline = report.is_memcg ? Headline::MemcgOomKill : Headline::OomKill;
-  std::size_t at = text.find("Kill process ");
-  at = at == std::string_view::npos ? text.find("Killed process ") : at;
-  std::string_view rest = text.substr(at);
+  const std::size_t at = std::min(text.find("Kill process"), text.find("Killed process"));
+  if (at == std::string_view::npos)
+    return;
+  const std::string_view rest = text.substr(at);
   report.victim_pid = number_after(rest, "process ");
   if (const std::size_t open = rest.find('('); open != std::string_view::npos)
     report.victim = name_of(rest.substr(open + 1, std::min(rest.find(')', open), rest.size()) - open - 1));

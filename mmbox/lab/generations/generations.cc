@@ -107,4 +107,12 @@ std::optional<GenerationChoice> generation_of_release(std::string_view text) {
   return choice;
 }
 
+GenerationChoice generation_of_recording(std::optional<std::string_view> release) {
+  if (!release)
+    return {&kLinux61, {}};
+  if (auto choice = generation_of_release(*release))
+    return *choice;
+  return {&kLinux61, fmt::format("the release {} cannot be read; {} is assumed", *release, kLinux61.name)};
+}
+
 }  // namespace mmbox::lab

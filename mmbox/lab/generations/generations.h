@@ -32,4 +32,8 @@ struct GenerationChoice {
 /// whose policies it is known to share, with a note.
 [[nodiscard]] std::optional<GenerationChoice> generation_of_release(std::string_view release);
 
+/// The same for what a recording says of itself. One without a release is taken for the reference, 6.1, and so, with a
+/// note, is one whose release cannot be read.
+[[nodiscard]] GenerationChoice generation_of_recording(std::optional<std::string_view> release);
+
 }  // namespace mmbox::lab

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "mmbox/lab/generations/generations.h"
 #include "mmbox/lab/machine_spec/machine_spec.h"
 #include "mmbox/lab/machine_spec/plan.h"
 #include "mmbox/lab/machine_spec/settings.h"
@@ -17,7 +18,6 @@
 namespace mmbox::lab {
 namespace {
 
-constexpr std::array kGenerations{&kLinux61, &kLinux610};
 constexpr std::array kZoneTypes{ZoneType::Dma,     ZoneType::Dma32,   ZoneType::Normal,
                                 ZoneType::HighMem, ZoneType::Movable, ZoneType::Device};
 /// Ranges that the nodes, or the reserved list, may have.
@@ -216,7 +216,7 @@ class TomlReader {
       return true;
     const std::string name = node->value_or(std::string{});
     std::vector<std::string_view> names;
-    for (const Generation* generation : kGenerations) {
+    for (const Generation* generation : generations()) {
       if (name == generation->name) {
         plan_.generation = *generation;
         return true;

@@ -229,7 +229,7 @@ TEST(MachineToml, RefusesWhatCannotBe) {
       {machine + "zones = [\"Movable\"]\n" + node, "Normal is missing"},
       {machine + "zones = [\"normal\"]\n" + node, "did you mean \"Normal\"?"},
       {machine + "zones = [1]\n" + node, "there is no zone type"},
-      {machine + "generation = \"linux-6.2\"\n" + node, "known are linux-6.1, linux-6.1.0"},
+      {machine + "generation = \"linux-6.2\"\n" + node, "known are linux-3.10, linux-4.12, linux-5.10, linux-6.1.0, linux-6.1, linux-6.12, linux-7.2"},
       {machine + "reserve = \"some\"\n" + node, "neither \"typical\" nor \"none\""},
       {machine + "hole = \"4G-3G\"\n" + node, "this is not a range of addresses"},
       {machine + "max_low = \"1G\"\n" + node, "all memory is low without a HighMem zone"},

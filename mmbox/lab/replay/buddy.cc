@@ -15,14 +15,14 @@ Expected<ReplayReport> replay_buddy(const std::string& trace, const std::string&
   if (!moments)
     return moments.error();
   const Snapshot& start = moments->start();
-  auto image = image_of(start, options.generation);
+  ReplayReport report;
+  auto image = recorded_image(start, options.generation, report.notes);
   if (!image)
     return image.error();
   auto reader = open_trace(trace, {.gfp = nullptr, .migratetypes = start.numbering()});
   if (!reader)
     return reader.error();
 
-  ReplayReport report;
   report.strength = "buddy";
   report.source = trace;
   RecordedState* following = nullptr;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "mmbox/core/base/generation.h"
@@ -15,7 +16,7 @@
 namespace mmbox::lab {
 
 struct TraceReplayOptions {
-  Generation generation = kLinux61;
+  std::optional<Generation> generation;  ///< nullopt: the one that stands for the snapshot's release
   /// Called now and then with how far the trace is read.
   std::function<void(Progress)> progress;
 };

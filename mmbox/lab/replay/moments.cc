@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "mmbox/lab/generations/generations.h"
+
 namespace mmbox::lab {
 
 Expected<Moments> Moments::open(const std::string& log, const std::string& label) {
@@ -59,6 +61,15 @@ Expected<std::optional<Snapshot>> Moments::find(std::string_view label) {
     ahead_.push_back(std::move(*snapshot));
   }
   return std::optional<Snapshot>{};
+}
+
+Expected<Image> recorded_image(const Snapshot& snapshot, const std::optional<Generation>& generation,
+                               std::vector<std::string>& notes) {
+  const GenerationChoice choice =
+      generation ? GenerationChoice{&*generation, {}} : generation_of_recording(snapshot.release());
+  if (!choice.note.empty() && std::ranges::find(notes, choice.note) == notes.end())
+    notes.push_back(choice.note);
+  return image_of(snapshot, *choice.generation);
 }
 
 }  // namespace mmbox::lab

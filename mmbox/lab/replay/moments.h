@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "mmbox/lab/image/image.h"
 #include "mmbox/lab/snapshot/script_log.h"
 #include "mmbox/lab/trace/reader.h"
 
@@ -30,6 +31,12 @@ class Moments {
   std::deque<Snapshot> ahead_;  // read while looking for another one
   bool ended_ = false;
 };
+
+/// The machine of a recorded snapshot, under `generation`, or under the one that stands for its kernel's release.
+///
+/// Adds to `notes` how that kernel differs from the reference, once.
+[[nodiscard]] Expected<Image> recorded_image(const Snapshot& snapshot, const std::optional<Generation>& generation,
+                                             std::vector<std::string>& notes);
 
 /// Reads a trace from the moment of the start snapshot to its end: each record goes to `on_record`, each later snapshot
 /// of the log to `on_snapshot` when the trace comes to its moment.

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "mmbox/lab/formats/gfp_layout.h"
-#include "mmbox/lab/generations/generations.h"
 #include "mmbox/lab/image/image.h"
+#include "mmbox/lab/replay/moments.h"
 #include "mmbox/lab/replay/redirect.h"
 #include "mmbox/lab/replay/story.h"
 #include "mmbox/lab/snapshot/script_log.h"
@@ -236,13 +236,8 @@ Expected<ReplayReport> replay_scripted(const std::string& path, const ScriptedOp
         report.notes.push_back(fmt::format("run {} has no snapshot before it and is left out", ops->label));
         continue;
       }
-      const std::string_view release = before->release().value_or(kLinux61.name);
-      GenerationChoice choice{options.generation ? &*options.generation : nullptr, {}};
-      if (choice.generation == nullptr)
-        choice = generation_of_release(release).value_or(GenerationChoice{&kLinux61, {}});
-      if (!choice.note.empty() && std::ranges::find(report.notes, choice.note) == report.notes.end())
-        report.notes.push_back(choice.note);
-      auto image = image_of(*before, *choice.generation);
+      const std::string release{before->release().value_or(kLinux61.name)};
+      auto image = recorded_image(*before, options.generation, report.notes);
       if (!image) {
         Error error = image.error();
         error.file = path;

@@ -464,14 +464,14 @@ Expected<ReplayReport> replay_top(const std::string& trace, const std::string& l
   if (!moments)
     return moments.error();
   const Snapshot& start = moments->start();
-  auto image = image_of(start, options.generation);
+  ReplayReport report;
+  auto image = recorded_image(start, options.generation, report.notes);
   if (!image)
     return image.error();
   auto reader = open_trace(trace, {.gfp = nullptr, .migratetypes = start.numbering()});
   if (!reader)
     return reader.error();
 
-  ReplayReport report;
   report.strength = "top";
   report.source = trace;
   TraceWindow window{**reader};

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstring>
 #include <limits>
 #include <string_view>
@@ -115,6 +117,11 @@ bool write_description(int fd, int to) {
     ::dup2(nowhere, STDOUT_FILENO);
     ::dup2(nowhere, STDERR_FILENO);
   }
+  // A crash here is expected, and nobody's business but our parent's.
+  const rlimit no_core{};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM})
+    ::signal(number, SIG_DFL);
   ::alarm(kSecondsMax);
   ::_exit(write_description(fd, to) ? 0 : 1);
 }
