@@ -10,3 +10,4 @@
 #include "mmbox/core/observe/fragmentation.h"
 #include "mmbox/core/observe/proc_text.h"
 #include "mmbox/core/observe/validate.h"
+#include "mmbox/core/topology/watermark.h"

@@ -902,7 +902,9 @@ class NaiveMachine {
     one.order = 0;
     const std::uint64_t page = alloc(one);
     if (page != kNone)
-      out[filled++] = page;
+      out[filled] = page;
+    while (filled < out.size() && out[filled] != kNone)
+      ++filled;
     return filled;
   }
 };

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "mmbox/core/alloc/fast_path.h"
-#include "mmbox/core/alloc/slow_path.h"
+#include "mmbox/core/alloc/slow_path_orders.h"
 
 namespace mmbox {
 
@@ -13,12 +13,16 @@ namespace mmbox {
 /// Events: MmPageAlloc last, also for a request that failed (pfn kNoPfn). Source: __alloc_pages().
 template <SyncPolicy S>
 [[nodiscard]] Result<FrameIndex, AllocFailure> alloc_pages(const MachineView& machine, const Request& request) {
-  if (request.order.raw() > kMaxPageOrder) [[unlikely]]
+  if (request.order.raw() > kMaxPageOrder) [[unlikely]] {
+    if (machine.env.rules->generation.requests.too_large_order == TooLargeOrder::InSlowPath)
+      machine.env.trace.emit(MmPageAlloc{kNoPfn, request.order, request.gfp, gfp_migratetype(request.gfp)});
     return AllocFailure::OrderTooLarge;
+  }
   AllocContext context = prepare(machine, request);
   const AllocFlags flags = context.flags | first_attempt_flags(machine, context);
   auto index = get_page_from_freelist<S>(machine, context, flags);
-  Gfp reported = context.gfp;
+  const bool hides_hardwall = machine.env.rules->generation.requests.cpuset == CpusetRule::FlagAlways;
+  Gfp reported = hides_hardwall ? request.gfp : context.gfp;
   AllocFailure failure = AllocFailure::None;
   if (!index) [[unlikely]] {
     SlowPath<S> slow{machine, context, request};

@@ -57,12 +57,17 @@ struct AllocContext {
 }
 
 /// The gfp mask after the task's scopes. Source: current_gfp_context(), include/linux/sched/mm.h.
-[[nodiscard]] constexpr Gfp scoped_gfp(Gfp gfp, const Task& task) {
+[[nodiscard]] constexpr Gfp scoped_gfp(const RequestPolicy& policy, Gfp gfp, const Task& task) {
   if (task.scope_noio)
     gfp = gfp.without(gfp::kIo | gfp::kFs);
-  else if (task.scope_nofs)
+  else if (task.scope_nofs && policy.scopes != ScopeRule::NoIoInSlowPath)
     gfp = gfp.without(gfp::kFs);
-  return task.scope_pin ? gfp.without(gfp::kMovable) : gfp;
+  return task.scope_pin && policy.pin_scope == PinScope::NotMovable ? gfp.without(gfp::kMovable) : gfp;
+}
+
+/// True if a movable request of this task may have CMA pages.
+[[nodiscard]] constexpr bool may_have_cma(const RequestPolicy& policy, const Task& task) {
+  return policy.pin_scope != PinScope::NoCma || !task.scope_pin;
 }
 
 inline constexpr Task kPlainTask{};
@@ -71,7 +76,9 @@ inline constexpr Task kPlainTask{};
 /// Source: prepare_alloc_pages() and alloc_flags_nofragment(), mm/page_alloc.c.
 [[nodiscard]] inline AllocContext prepare(const MachineView& machine, const Request& request) {
   const Task& task = request.task == nullptr ? kPlainTask : *request.task;
-  const Gfp gfp = request.task == nullptr ? request.gfp : scoped_gfp(request.gfp, task);
+  const RequestPolicy& policy = machine.env.rules->generation.requests;
+  const bool scoped = request.task != nullptr && policy.scopes == ScopeRule::BeforeFirstAttempt;
+  const Gfp gfp = scoped ? scoped_gfp(policy, request.gfp, task) : request.gfp;
   AllocContext context;
   context.task = &task;
   context.cpu = request.cpu;
@@ -85,25 +92,40 @@ inline constexpr Task kPlainTask{};
     context.nodes = *request.nodemask;
   context.gfp = gfp;
   context.flags = alloc_flag::kWmarkLow;
+  NodeMask preferred_nodes = context.nodes;
   if (task.cpusets_enabled) {
     context.gfp = gfp | gfp::kHardwall;
-    if (!task.in_interrupt && !request.nodemask)
+    const bool becomes_nodemask = policy.cpuset == CpusetRule::NodemaskAlways ||
+                                  (policy.cpuset == CpusetRule::NodemaskInTask && !task.in_interrupt);
+    if (becomes_nodemask && !request.nodemask)
       context.nodes = task.mems_allowed;
     else
       context.flags |= alloc_flag::kCpuset;
+    preferred_nodes = request.nodemask ? context.nodes : task.mems_allowed;
   }
-  if (machine.env.rules->has_cma && context.migratetype == Migratetype::Movable)
+  if (machine.env.rules->has_cma && context.migratetype == Migratetype::Movable && may_have_cma(policy, task))
     context.flags |= alloc_flag::kCma;
   context.spread_dirty_pages = gfp.has(gfp::kWrite);
-  context.preferred = next_zone(context.list, 0, context.highest, context.nodes);
+  // With a flag instead of a nodemask the walk begins where the cpuset begins, and asks of each zone.
+  if (policy.cpuset != CpusetRule::FlagAlways)
+    preferred_nodes = context.nodes;
+  context.preferred = next_zone(context.list, 0, context.highest, preferred_nodes);
   return context;
+}
+
+/// True if requests avoid mixing pageblocks until nothing else is left. Source: vm.defrag_mode.
+[[nodiscard]] inline bool defrag_mode(const MachineView& machine) {
+  return machine.tunables->defrag_mode != 0 && machine.env.rules->generation.walk.defrag_mode == DefragMode::Sysctl;
 }
 
 /// The flags that only the first attempt of a single request has: NOFRAGMENT, and the right to wake kswapd.
 [[nodiscard]] inline AllocFlags first_attempt_flags(const MachineView& machine, const AllocContext& context) {
   AllocFlags flags = AllocFlags{context.gfp.raw()} & alloc_flag::kKswapd;
-  if (!context.has_preferred())
+  const WalkPolicy& policy = machine.env.rules->generation.walk;
+  if (policy.no_fragment == NoFragment::Off || !context.has_preferred())
     return flags;
+  if (defrag_mode(machine))
+    return flags | alloc_flag::kNoFragment;
   const ZoneRef& preferred = context.preferred_zone();
   if (machine.zones[preferred.zone.raw()].type != ZoneType::Normal)
     return flags;

@@ -17,10 +17,17 @@ namespace mmbox {
               machine.env.map.pfn(index).raw(), order);
   Buddy buddy = machine.buddy(zone, cpu);
   const Migratetype type = buddy.pageblock_type(index);
+  const Generation& generation = machine.env.rules->generation;
   if (type != Migratetype::Isolate) {
-    const std::int64_t mark = zone.watermark[static_cast<unsigned>(Watermark::Min)] + (std::int64_t{1} << order);
-    if (!watermark_ok(machine.env.rules->generation.watermark.rule, Order{0}, mark, alloc_flag::kCma,
-                      watermark_zone(machine.env.rules->generation, zone, ZoneIndex{0}), ZoneBlocks{zone}))
+    const IsolateFreeMark rule = generation.free.isolate_free_mark;
+    std::int64_t mark = zone.watermark[static_cast<unsigned>(Watermark::Min)];
+    if (rule == IsolateFreeMark::Low)
+      mark = zone.mark(static_cast<unsigned>(Watermark::Low));
+    else if (rule == IsolateFreeMark::MinWithBoost)
+      mark = zone.mark(static_cast<unsigned>(Watermark::Min));
+    const AllocFlags flags = rule == IsolateFreeMark::Low ? AllocFlags{} : alloc_flag::kCma;
+    if (!watermark_ok(generation.watermark.rule, Order{0}, mark + (std::int64_t{1} << order), flags,
+                      watermark_zone(generation, zone, ZoneIndex{0}), ZoneBlocks{zone}))
       return PageCount{0};
     buddy.count_free(-(std::int64_t{1} << order), type);
   }
@@ -28,8 +35,13 @@ namespace mmbox {
   if (order >= kPageblockOrder - 1) {
     const FrameIndex last = index + (FrameIndex{1} << order) - 1;
     for (FrameIndex at = index; at < last; at += static_cast<FrameIndex>(kPageblockPages)) {
-      if (is_mergeable(buddy.pageblock_type(at)))
-        buddy.set_pageblock_type(at, Migratetype::Movable);
+      const Migratetype at_type = buddy.pageblock_type(at);
+      const bool is_reserve = generation.reserve.kind == ReserveKind::ReserveBlocks && at_type == kReserve;
+      if (!is_mergeable(at_type) && !is_reserve)
+        continue;
+      if (buddy.counts_per_block() && at_type != Migratetype::Movable && buddy.spans_pageblock(at))
+        buddy.move_freepages_block(at, Migratetype::Movable);
+      buddy.set_pageblock_type(at, Migratetype::Movable);
     }
   }
   return PageCount::in(Order{order});
@@ -68,6 +80,35 @@ inline void putback_isolated_page(const MachineView& machine, ZoneState& zone, C
   return true;
 }
 
+/// Gives the pageblock of `index`, so far `from`, and its free blocks the type `to`, and keeps the counters right.
+///
+/// Where lists are typed, a free block that is larger than the pageblock is taken apart first.
+/// Source: move_freepages_block() and its callers; move_freepages_block_isolate() since 6.10.
+inline void change_isolation(const MachineView& machine, Buddy& buddy, FrameIndex index, Migratetype from,
+                             Migratetype to) {
+  const MemMap& map = machine.env.map;
+  if (machine.env.rules->generation.free.isolation == PageblockIsolation::WholeBlocks) {
+    const FrameIndex large = index & ~((FrameIndex{1} << kMaxPageOrder) - 1);
+    if (map.is_free_head(large, kMaxPageOrder)) {
+      const Migratetype listed = buddy.remove(large, kMaxPageOrder);
+      buddy.count_free(-(std::int64_t{1} << kMaxPageOrder), listed);
+      buddy.set_pageblock_type(index, to);
+      buddy.free_block(large, kMaxPageOrder);
+      return;
+    }
+  }
+  const bool to_isolate = to == Migratetype::Isolate;
+  if (to_isolate)
+    buddy.set_pageblock_type(index, to);
+  const auto moved = static_cast<std::int64_t>(buddy.move_freepages_block(index, to).raw());
+  if (!buddy.counts_per_block()) {
+    buddy.count_free(-moved, from);
+    buddy.count_free(moved, to);
+  }
+  if (!to_isolate)
+    buddy.set_pageblock_type(index, to);
+}
+
 /// Why a pageblock could not be isolated.
 enum class IsolateFailure : std::uint8_t {
   None,
@@ -83,14 +124,15 @@ enum class IsolateFailure : std::uint8_t {
                                                       FrameIndex index, bool unmovable) {
   Buddy buddy = machine.buddy(zone, cpu);
   const Migratetype old_type = buddy.pageblock_type(index);
-  if (old_type == Migratetype::Isolate)
+  const PageblockIsolation rule = machine.env.rules->generation.free.isolation;
+  const bool may_repeat = rule == PageblockIsolation::DrainAll || rule == PageblockIsolation::DrainZone;
+  if (old_type == Migratetype::Isolate && !may_repeat)
     return IsolateFailure::AlreadyIsolated;
-  if (unmovable)
+  if (unmovable || (rule == PageblockIsolation::WholeBlocks && !buddy.spans_pageblock(index)))
     return IsolateFailure::Unmovable;
-  buddy.set_pageblock_type(index, Migratetype::Isolate);
-  ++zone.nr_isolate_pageblock;
-  const PageCount moved = buddy.move_freepages_block(index, Migratetype::Isolate);
-  buddy.count_free(-static_cast<std::int64_t>(moved.raw()), old_type);
+  change_isolation(machine, buddy, index, old_type, Migratetype::Isolate);
+  if (rule != PageblockIsolation::DrainAll)
+    ++zone.nr_isolate_pageblock;
   return IsolateFailure::None;
 }
 
@@ -102,22 +144,24 @@ inline void unisolate_pageblock(const MachineView& machine, ZoneState& zone, Cpu
   if (buddy.pageblock_type(index) != Migratetype::Isolate)
     return;
   const MemMap& map = machine.env.map;
-  bool merged = false;
-  if (map.is_free_head(index, kPageblockOrder)) {
-    const FrameIndex neighbour = index ^ static_cast<FrameIndex>(kPageblockPages);
-    if (map.is_free_head(neighbour, kPageblockOrder) && buddy.pageblock_type(neighbour) != Migratetype::Isolate) {
-      buddy.remove(index, kPageblockOrder);
-      buddy.set_pageblock_type(index, type);
-      buddy.free_one_page(index, kPageblockOrder, type, Buddy::Place::Tail);
-      merged = true;
-    }
-  }
-  if (!merged) {
-    const PageCount moved = buddy.move_freepages_block(index, type);
-    buddy.count_free(static_cast<std::int64_t>(moved.raw()), type);
+  const Generation& generation = machine.env.rules->generation;
+  if (generation.requests.isolation_mark == IsolationMark::Covers)
+    type = map.pageblock(index).covered;
+  const PageblockIsolation rule = generation.free.isolation;
+  const FrameIndex neighbour = index ^ static_cast<FrameIndex>(kPageblockPages);
+  const bool is_open =
+      map.pageblock(neighbour).zone != kNoZone && buddy.pageblock_type(neighbour) != Migratetype::Isolate;
+  const bool may_merge = rule == PageblockIsolation::DrainZone || map.is_free_head(neighbour, kPageblockOrder);
+  if (rule != PageblockIsolation::DrainAll && map.is_free_head(index, kPageblockOrder) && is_open && may_merge) {
+    buddy.remove(index, kPageblockOrder);
     buddy.set_pageblock_type(index, type);
+    buddy.free_one_page(index, kPageblockOrder, type,
+                        rule == PageblockIsolation::DrainZone ? Buddy::Place::Head : Buddy::Place::Tail);
+  } else {
+    change_isolation(machine, buddy, index, Migratetype::Isolate, type);
   }
-  --zone.nr_isolate_pageblock;
+  if (rule != PageblockIsolation::DrainAll)
+    --zone.nr_isolate_pageblock;
 }
 
 /// Splits a free block whose pageblocks have different types at `offset` pages; each piece goes to its own type's
@@ -164,9 +208,11 @@ class PageRangeIsolation {
  public:
   PageRangeIsolation(const MachineView& machine, CpuId cpu, FrameIndex begin, FrameIndex end, Migratetype type)
       : machine_(machine), cpu_(cpu), range_begin_(begin), range_end_(end), type_(type) {
-    const auto block = static_cast<FrameIndex>(kPageblockPages);
-    first_ = begin & ~(block - 1);
-    end_ = (end + block - 1) & ~(block - 1);
+    // Until free blocks that cross the edge could be split, the range was widened to what they can reach.
+    const bool splits = rule() == PageblockIsolation::SplitRange || rule() == PageblockIsolation::WholeBlocks;
+    const FrameIndex step = splits ? static_cast<FrameIndex>(kPageblockPages) : FrameIndex{1} << kMaxPageOrder;
+    first_ = begin & ~(step - 1);
+    end_ = (end + step - 1) & ~(step - 1);
   }
 
   /// False if a pageblock refused; nothing stays isolated then.
@@ -211,9 +257,18 @@ class PageRangeIsolation {
     const bool cma = machine_.env.map.pageblock(at).type == Migratetype::Cma;
     const bool unmovable =
         cma ? type_ != Migratetype::Cma : host.has_unmovable(machine_.env.map.pfn(from), machine_.env.map.pfn(to));
-    const Guard<S> lock{zone.lock_word};
-    return isolate_pageblock(machine_, zone, cpu_, at, unmovable) == IsolateFailure::None;
+    {
+      const Guard<S> lock{zone.lock_word};
+      if (isolate_pageblock(machine_, zone, cpu_, at, unmovable) != IsolateFailure::None)
+        return false;
+    }
+    if (rule() == PageblockIsolation::DrainAll)
+      drain_all<S>(machine_);
+    else if (rule() == PageblockIsolation::DrainZone || rule() == PageblockIsolation::TailDrain)
+      drain_all<S>(machine_, zone);
+    return true;
   }
+  [[nodiscard]] PageblockIsolation rule() const { return machine_.env.rules->generation.free.isolation; }
   void undo_one(FrameIndex at) {
     ZoneState& zone = machine_.zone_of(at);
     const Guard<S> lock{zone.lock_word};
@@ -221,7 +276,7 @@ class PageRangeIsolation {
   }
   /// Splits a free block that crosses `boundary`, so that its two sides can have different types.
   void split_at(FrameIndex boundary) {
-    if (boundary == 0 || boundary >= machine_.env.map.frames())
+    if (rule() != PageblockIsolation::SplitRange || boundary == 0 || boundary >= machine_.env.map.frames())
       return;
     const FrameIndex inside = boundary == end_ ? boundary - 1 : boundary;
     ZoneState& zone = machine_.zone_of(inside);
@@ -287,10 +342,8 @@ template <SyncPolicy S>
   }
   for (FrameIndex at = outer; at < outer_end; ++at)
     map.set_state(at, 0, FrameState::allocated(0, FrameState::Compound::No));
-  for (FrameIndex at = outer; at < begin; ++at)
-    free_pages<S>(machine, at, 0, cpu);
-  for (FrameIndex at = end; at < outer_end; ++at)
-    free_pages<S>(machine, at, 0, cpu);
+  free_page_range<S>(machine, outer, begin - outer, cpu);
+  free_page_range<S>(machine, end, outer_end - end, cpu);
   isolation.undo();
   return true;
 }

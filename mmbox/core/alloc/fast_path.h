@@ -84,6 +84,97 @@ namespace mmbox {
   return false;
 }
 
+/// Takes a block from a zone that passed every check, marks it as allocated, and sets its pageblock aside if it was for
+/// an atomic request. nullopt if the zone has none for these flags.
+template <SyncPolicy S>
+[[nodiscard]] std::optional<FrameIndex> take_from_zone(const MachineView& machine, const AllocContext& context,
+                                                       ZoneState& preferred, ZoneState& zone, AllocFlags flags) {
+  const Generation& generation = machine.env.rules->generation;
+  const unsigned order = context.order.raw();
+  const auto index = rmqueue<S>(machine, context, preferred, zone, flags);
+  if (!index)
+    return std::nullopt;
+  const auto compound = order > 0 && context.gfp.has(gfp::kComp) ? FrameState::Compound::Yes : FrameState::Compound::No;
+  machine.env.map.set_state(*index, order, FrameState::allocated(order, compound));
+  if (uses_highatomic(generation, context.order, flags) && generation.reserve.when == ReserveWhen::AnySuccess)
+    reserve_highatomic<S>(machine, zone, context.cpu, *index, order);
+  return index;
+}
+
+/// The walk of kernels that remember for a second which zones of a list were full; see get_page_from_freelist().
+///
+/// The cache is switched on by the first zone below its mark; a scan that then finds nothing is repeated without it.
+/// Differs: dirty pages and local reclaim are counted by node here, by zone there. Source: get_page_from_freelist() and
+/// zlc_zone_worth_trying(), 3.10.
+template <SyncPolicy S>
+[[nodiscard]] std::optional<FrameIndex> walk_past_full_zones(const MachineView& machine, const AllocContext& context,
+                                                             AllocFlags flags, ZoneIndex highest) {
+  const Generation& generation = machine.env.rules->generation;
+  ZoneState& preferred = machine.zones[context.preferred_zone().zone.raw()];
+  NodeState* owner = nullptr;  // only fallback lists have a memory
+  for (NodeState& node : machine.nodes)
+    if (machine.zonelist(node.fallback).data() == context.list.data() && !context.gfp.has(gfp::kThisNode))
+      owner = &node;
+  const auto mark_full = [&](std::size_t z) {
+    if (owner != nullptr && machine.nodes.size() > 1)
+      owner->full_zones[z / 64] |= std::uint64_t{1} << z % 64;
+  };
+  const auto is_full = [&](std::size_t z) {
+    return owner != nullptr && (owner->full_zones[z / 64] >> z % 64 & 1U) != 0;
+  };
+  const NodeMask allowed =
+      flags.has(alloc_flag::kCpuset) && !context.task->in_interrupt && context.task->cpusets_enabled
+          ? context.task->mems_allowed
+          : NodeMask::all();
+  bool active = false;
+  bool ready = false;
+  while (true) {
+    for (std::size_t z = context.preferred; z < context.list.size();
+         z = next_zone(context.list, z + 1, context.highest, context.nodes)) {
+      ZoneState& zone = machine.zones[context.list[z].zone.raw()];
+      if (active && (!allowed.has(zone.node) || is_full(z)))
+        continue;
+      if (context.task->cpusets_enabled && flags.has(alloc_flag::kCpuset) &&
+          !cpuset_node_allowed(context, zone.node, context.gfp))
+        continue;
+      if ((flags.raw() & alloc_flag::kWmarkLow.raw()) != 0 && context.spread_dirty_pages &&
+          !node_dirty_ok(machine, zone.node, *context.task)) {
+        mark_full(z);
+        continue;
+      }
+      const auto passes = [&] {
+        return watermark_ok(generation.watermark.rule, context.order, zone.mark(flags.watermark()), flags,
+                            watermark_zone(generation, zone, highest), ZoneBlocks{zone});
+      };
+      if (!flags.has(alloc_flag::kNoWatermarks) && !passes()) {
+        if (machine.nodes.size() > 1 && !ready)
+          active = ready = true;
+        if (machine.tunables->zone_reclaim_mode == 0 ||
+            machine.distance(preferred.node, zone.node) > machine.tunables->node_reclaim_distance) {
+          mark_full(z);
+          continue;
+        }
+        if (active && (!allowed.has(zone.node) || is_full(z)))
+          continue;
+        const NodeReclaimResult result = node_reclaim(machine, context, zone.node);
+        if (result == NodeReclaimResult::NoScan || result == NodeReclaimResult::Full)
+          continue;
+        if (!passes()) {
+          if (flags.watermark() == alloc_flag::kWmarkMin.watermark() || result == NodeReclaimResult::Some)
+            mark_full(z);
+          continue;
+        }
+      }
+      if (auto index = take_from_zone<S>(machine, context, preferred, zone, flags))
+        return index;
+      mark_full(z);
+    }
+    if (!active)
+      return std::nullopt;
+    active = false;
+  }
+}
+
 /// One attempt at the free lists: the first zone of the list that passes every check and has a block.
 ///
 /// Returns the block, marked as allocated. nullopt says only that this attempt, with these flags, got nothing.
@@ -93,7 +184,6 @@ template <SyncPolicy S>
 [[nodiscard]] std::optional<FrameIndex> get_page_from_freelist(const MachineView& machine, const AllocContext& context,
                                                                AllocFlags flags) {
   const Generation& generation = machine.env.rules->generation;
-  const unsigned order = context.order.raw();
   // Whose reserve counts: that of the highest zone that the mask allows, or of the first zone of its list.
   ZoneIndex highest = context.highest;
   if (generation.walk.lowmem_index == LowmemIndex::Preferred && context.has_preferred()) [[unlikely]]
@@ -102,9 +192,12 @@ template <SyncPolicy S>
   if (sink != nullptr) [[unlikely]]
     sink->on(AttemptBegins{context.gfp, context.order, flags, context.highest});
 
+  if (generation.walk.full_zones == FullZoneCache::OneSecond && context.has_preferred()) [[unlikely]]
+    return walk_past_full_zones<S>(machine, context, flags, highest);
+
   std::optional<NodeId> dirty_checked;
   bool dirty_ok = false;
-  bool no_fallback = flags.has(alloc_flag::kNoFragment);
+  bool no_fallback = flags.has(alloc_flag::kNoFragment) && !defrag_mode(machine);
   // The first round leaves nodes alone whose kswapd is at work already.
   bool prefers_idle = machine.nodes.size() > 1 && generation.walk.kswapd == KswapdPreference::IdleFirst;
   bool skipped_busy = false;
@@ -177,11 +270,11 @@ template <SyncPolicy S>
         !watermark_fast_ok(generation.watermark, context.order, mark, racy(zone.watermark_boost), context.gfp, flags,
                            numbers, ZoneBlocks{zone}) &&
         !flags.has(alloc_flag::kNoWatermarks)) {
-      constexpr std::uint32_t kReclaimModes = 7;
-      if ((machine.tunables->zone_reclaim_mode & kReclaimModes) == 0 ||
+      const std::uint32_t modes = generation.walk.reclaim_gate == ReclaimGate::KnownBits ? 7 : ~0U;
+      if ((machine.tunables->zone_reclaim_mode & modes) == 0 ||
           machine.distance(preferred.node, zone.node) > machine.tunables->node_reclaim_distance) {
-        checked((machine.tunables->zone_reclaim_mode & kReclaimModes) == 0 ? ZoneVerdict::BelowWatermark
-                                                                           : ZoneVerdict::ReclaimTooFar);
+        checked((machine.tunables->zone_reclaim_mode & modes) == 0 ? ZoneVerdict::BelowWatermark
+                                                                   : ZoneVerdict::ReclaimTooFar);
         go_on();
         continue;
       }
@@ -201,15 +294,8 @@ template <SyncPolicy S>
 
     // Reported before the block is taken: the numbers are those that were compared.
     checked(ZoneVerdict::Passed);
-    const auto index = rmqueue<S>(machine, context, preferred, zone, flags);
-    if (index) {
-      const auto compound =
-          order > 0 && context.gfp.has(gfp::kComp) ? FrameState::Compound::Yes : FrameState::Compound::No;
-      machine.env.map.set_state(*index, order, FrameState::allocated(order, compound));
-      if (uses_highatomic(generation, context.order, flags) && generation.reserve.when == ReserveWhen::AnySuccess)
-        reserve_highatomic<S>(machine, zone, context.cpu, *index, order);
+    if (const auto index = take_from_zone<S>(machine, context, preferred, zone, flags))
       return index;
-    }
     checked(ZoneVerdict::NoBlock);
     go_on();
   }

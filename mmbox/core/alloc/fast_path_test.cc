@@ -60,13 +60,13 @@ TEST(Context, TheMobilityBitsNameTheType) {
 TEST(Context, ScopesOfTheTaskTakeBitsAway) {
   Task task;
   const Gfp all{0xcc8};
-  EXPECT_EQ(scoped_gfp(all, task), all);
+  EXPECT_EQ(scoped_gfp(kLinux61.requests, all, task), all);
   task.scope_nofs = true;
-  EXPECT_EQ(scoped_gfp(all, task), Gfp{0xc48});
+  EXPECT_EQ(scoped_gfp(kLinux61.requests, all, task), Gfp{0xc48});
   task.scope_noio = true;
-  EXPECT_EQ(scoped_gfp(all, task), Gfp{0xc08});
+  EXPECT_EQ(scoped_gfp(kLinux61.requests, all, task), Gfp{0xc08});
   task = Task{.scope_pin = true};
-  EXPECT_EQ(scoped_gfp(all, task), Gfp{0xcc0});
+  EXPECT_EQ(scoped_gfp(kLinux61.requests, all, task), Gfp{0xcc0});
 }
 
 TEST(Context, OnASmallMachineEveryRequestIsUnmovable) {
@@ -184,7 +184,8 @@ TEST(ZoneLoop, TheVerdictNamesItsNumbers) {
   m->attach(&events);
   EXPECT_EQ(m.alloc(gfp::kKernel, 2), 2048u);
   EXPECT_THAT(events.of("checked"),
-              ElementsAre("checked zone=2 verdict=9 flags=0x901 free=1024 unusable=515 mark=107 reserve=5"));
+              ElementsAre(fmt::format("checked zone=2 verdict={} flags=0x901 free=1024 unusable=515 mark=107 reserve=5",
+                                      static_cast<unsigned>(V::Passed))));
 }
 
 TEST(ZoneLoop, NoFragmentHoldsForNormalWithDma32OrOnOneNode) {
@@ -309,6 +310,19 @@ TEST(ZoneLoop, CpusetsForbidNodesUnlessTheTaskIsSpecial) {
                           .task = &c.task};
     EXPECT_EQ(m.alloc(request) != kFailed, c.allowed) << c.name;
   }
+}
+
+TEST(ZoneLoop, InterruptsAreNotConfinedToTheCpusetOfTheirTask) {
+  SmallMachine m{two_nodes()};
+  m.free_block(0, 10);
+  m.free_block(1024, 10);
+  const NodeMask second = NodeMask::of(NodeId{1});
+  const Task interrupt{
+      .in_interrupt = true, .cpusets_enabled = true, .mems_allowed = second, .hardwall_mems_allowed = second};
+  EXPECT_EQ(
+      m.alloc(
+          {.gfp = gfp::kNowait, .order = Order{4}, .cpu = CpuId{0}, .node = {}, .nodemask = {}, .task = &interrupt}),
+      0u);
 }
 
 TEST(ZoneLoop, TheCpusetIsTheNodemaskOfATaskWithoutOne) {
@@ -620,6 +634,19 @@ TEST(HighAtomic, TheReserveEndsAtOnePercentAndAPageblock) {
     reserved.push_back(m.zone().nr_reserved_highatomic);
   }
   EXPECT_THAT(reserved, ElementsAre(512, 1024, 1024, 1024));
+}
+
+TEST(HighAtomic, AtItsLimitTheReserveDoesNotGrow) {
+  for (const std::int64_t managed : {51199, 51200, 51300}) {  // 511, 512 and 513 pages and a pageblock
+    SmallMachine m;
+    for (const std::uint64_t pfn : {0u, 1024u, 2048u, 3072u})
+      m.free_block(pfn, 9);
+    m.zone().watermark = {0, 5000, 6000, 0};
+    m.zone().managed = managed;
+    for (int i = 0; i < 8; ++i)
+      EXPECT_NE(m.alloc(gfp::kAtomicRequest, 8), kFailed);
+    EXPECT_EQ(m.zone().nr_reserved_highatomic, managed == 51300 ? 1536 : 1024) << managed;
+  }
 }
 
 TEST(HighAtomic, OrdinaryRequestsCannotUseIt) {

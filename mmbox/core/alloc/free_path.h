@@ -1,6 +1,7 @@
 // Giving blocks back: to the per-cpu lists, past them to the free lists, and the drains that empty the former.
 #pragma once
 
+#include <bit>
 #include <span>
 
 #include "mmbox/core/alloc/machine_view.h"
@@ -80,11 +81,14 @@ void free_pages(const MachineView& machine, FrameIndex index, unsigned order, Cp
 }
 
 /// Frees a non-compound block whose first page somebody else still holds: that page stays allocated, as order 0; the
-/// rest goes back in pieces, the upper half first. Source: __free_pages(), "put_page_testzero() failed".
+/// rest goes back in pieces, the upper half first. Old kernels lose the rest: it stays in use as single pages that
+/// nobody will free. Source: __free_pages(), "put_page_testzero() failed".
 template <SyncPolicy S>
 void free_pages_but_first(const MachineView& machine, FrameIndex index, unsigned order, CpuId cpu) {
   surrender_block(machine, index, order);
   machine.env.map.set_state(index, 0, FrameState::allocated(0, FrameState::Compound::No));
+  if (machine.env.rules->generation.free.shared_first_page == SharedFirstPage::Leaks)
+    return;
   while (order-- > 0) {
     const FrameIndex piece = index + (FrameIndex{1} << order);
     machine.env.trace.emit(MmPageFree{machine.env.map.pfn(piece), Order{order}});
@@ -92,26 +96,63 @@ void free_pages_but_first(const MachineView& machine, FrameIndex index, unsigned
   }
 }
 
-/// Frees a list of single pages. Pages of isolated pageblocks go back in a first pass, the others in a second, in
-/// order. Events: MmPageFree for each in the first pass, MmPageFreeBatched in the second. Source:
-/// free_unref_page_list().
+/// Frees a list of single pages, in one pass or in two.
+///
+/// Events: MmPageFree for each in the first pass, MmPageFreeBatched in the second; in kernels with one pass the other
+/// way round, page by page. Source: free_hot_cold_page_list(), free_unref_page_list(), free_unref_folios().
 template <SyncPolicy S>
 void free_page_list(const MachineView& machine, std::span<const Pfn> pages, CpuId cpu) {
   const MemMap& map = machine.env.map;
+  const ListFree rule = machine.env.rules->generation.free.lists;
+  if (rule == ListFree::OnePass) {
+    for (const Pfn pfn : pages) {
+      machine.env.trace.emit(MmPageFreeBatched{pfn});
+      free_pages<S>(machine, map.index(pfn), 0, cpu);
+    }
+    return;
+  }
+  const auto goes_first = [&](FrameIndex index) {
+    return rule == ListFree::IsolatedFirst && map.pageblock(index).type == Migratetype::Isolate;
+  };
   for (const Pfn pfn : pages) {
     const FrameIndex index = map.index(pfn);
     surrender_block(machine, index, 0);
     machine.env.trace.emit(MmPageFree{pfn, Order{0}});
-    if (map.pageblock(index).type == Migratetype::Isolate)
+    if (goes_first(index))
       release_block<S>(machine, index, 0, cpu);
   }
   for (const Pfn pfn : pages) {
     const FrameIndex index = map.index(pfn);
     // A page that went back in the first pass is free, alone or inside a larger block.
-    if (map.pageblock(index).type == Migratetype::Isolate)
+    if (goes_first(index))
       continue;
     machine.env.trace.emit(MmPageFreeBatched{pfn});
     release_block<S>(machine, index, 0, cpu);
+  }
+}
+
+/// Frees `pages` adjacent single pages together: one by one, or in the aligned blocks that they make up.
+/// Source: free_contig_range().
+template <SyncPolicy S>
+void free_page_range(const MachineView& machine, FrameIndex begin, std::uint64_t pages, CpuId cpu) {
+  if (machine.env.rules->generation.free.ranges == RangeFree::PageByPage) {
+    for (std::uint64_t i = 0; i < pages; ++i)
+      free_pages<S>(machine, begin + static_cast<FrameIndex>(i), 0, cpu);
+    return;
+  }
+  for (std::uint64_t i = 0; i < pages; ++i)
+    surrender_block(machine, begin + static_cast<FrameIndex>(i), 0);
+  FrameIndex at = begin;
+  while (pages > 0) {
+    const std::uint64_t pfn = machine.env.map.pfn(at).raw();
+    unsigned order = static_cast<unsigned>(std::bit_width(pages)) - 1;
+    const auto aligned = static_cast<unsigned>(std::countr_zero(pfn));  // 64 for pfn 0
+    order = order < aligned ? order : aligned;
+    order = order < kMaxPageOrder ? order : kMaxPageOrder;
+    machine.env.trace.emit(MmPageFree{machine.env.map.pfn(at), Order{order}});
+    release_block<S>(machine, at, order, cpu);
+    at += FrameIndex{1} << order;
+    pages -= std::uint64_t{1} << order;
   }
 }
 

@@ -45,7 +45,8 @@ inline void wakeup_kswapd(const MachineView& machine, const AllocContext& contex
   for (std::size_t i = 0; i <= highest.raw() && i < types; ++i)
     boosted = boosted || machine.zones[node.id.raw() * types + i].watermark_boost != 0;
   if (kswapd.failures >= kMaxReclaimRetries || (!boosted && node_balanced(machine, node.id, order, highest))) {
-    if (!gfp.has(gfp::kDirectReclaim) && machine.hosts.compactor != nullptr)
+    const bool tells_kcompactd = machine.env.rules->generation.slow.refused_wake == RefusedWake::Kcompactd;
+    if (tells_kcompactd && !gfp.has(gfp::kDirectReclaim) && machine.hosts.compactor != nullptr)
       machine.hosts.compactor->wake_kcompactd(node.id, order, highest);
     return;
   }
@@ -58,6 +59,8 @@ inline void wakeup_kswapd(const MachineView& machine, const AllocContext& contex
 /// Wakes kswapd of every node that the request may use, once for each run of zones of one node.
 /// Source: wake_all_kswapds().
 inline void wake_all_kswapds(const MachineView& machine, const AllocContext& context, Gfp gfp) {
+  const Order order =
+      defrag_mode(machine) && context.order < Order{kPageblockOrder} ? Order{kPageblockOrder} : context.order;
   std::optional<NodeId> last;
   for (std::size_t z = next_zone(context.list, 0, context.highest, context.nodes); z < context.list.size();
        z = next_zone(context.list, z + 1, context.highest, context.nodes)) {
@@ -66,7 +69,7 @@ inline void wake_all_kswapds(const MachineView& machine, const AllocContext& con
       continue;
     if (last && *last == zone.node)
       continue;
-    wakeup_kswapd(machine, context, zone, gfp, context.order, context.highest);
+    wakeup_kswapd(machine, context, zone, gfp, order, context.highest);
     last = zone.node;
   }
 }

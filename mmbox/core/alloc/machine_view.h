@@ -50,6 +50,8 @@ struct NodeState {
   };
   List fallback;
   List no_fallback;
+  /// FullZoneCache: by position in the fallback list, zones that were full not long ago.
+  std::array<std::uint64_t, (kMaxZones + 63) / 64> full_zones{};
 };
 
 /// A machine, taken apart. Spans live as long as the machine's bytes.

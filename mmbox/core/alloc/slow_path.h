@@ -15,10 +15,13 @@ namespace mmbox {
   AllocFlags flags = alloc_flag::kWmarkMin | alloc_flag::kCpuset;
   flags |= AllocFlags{gfp.raw()} & (alloc_flag::kMinReserve | alloc_flag::kKswapd);
   const bool realtime = context.task->realtime && !context.task->in_interrupt;
-  switch (machine.env.rules->generation.reserve.atomic_rule) {
+  const AtomicRule rule = machine.env.rules->generation.reserve.atomic_rule;
+  switch (rule) {
     case AtomicRule::NoWait:
-    case AtomicRule::GfpAtomic:
-      if (gfp.has(gfp::kAtomic)) {
+    case AtomicRule::GfpAtomic: {
+      // Before there was __GFP_ATOMIC: neither waiting nor avoiding kswapd.
+      const bool no_wait = !gfp.has(gfp::kDirectReclaim) && gfp.has(gfp::kKswapdReclaim);
+      if (rule == AtomicRule::GfpAtomic ? gfp.has(gfp::kAtomic) : no_wait) {
         if (!gfp.has(gfp::kNoMemalloc))
           flags |= alloc_flag::kHarder;
         flags = flags.without(alloc_flag::kCpuset);
@@ -26,6 +29,7 @@ namespace mmbox {
         flags |= alloc_flag::kHarder;
       }
       break;
+    }
     case AtomicRule::NonBlock:
       if (!gfp.has(gfp::kDirectReclaim)) {
         if (!gfp.has(gfp::kNoMemalloc)) {
@@ -40,14 +44,17 @@ namespace mmbox {
       }
       break;
   }
-  if (machine.env.rules->has_cma && context.migratetype == Migratetype::Movable)
+  if (machine.env.rules->has_cma && context.migratetype == Migratetype::Movable &&
+      may_have_cma(machine.env.rules->generation.requests, *context.task))
     flags |= alloc_flag::kCma;
+  if (defrag_mode(machine))
+    flags |= alloc_flag::kNoFragment;
   return flags;
 }
 
 /// The flags of a task that is entitled to reserves whatever the mark; none for all others.
 /// Source: __gfp_pfmemalloc_flags().
-[[nodiscard]] inline AllocFlags reserve_flags(const Task& task, Gfp gfp) {
+[[nodiscard]] inline AllocFlags reserve_flags(OomVictim victims, const Task& task, Gfp gfp) {
   if (gfp.has(gfp::kNoMemalloc))
     return {};
   if (gfp.has(gfp::kMemalloc))
@@ -58,7 +65,9 @@ namespace mmbox {
     return {};
   if (task.memalloc)
     return alloc_flag::kNoWatermarks;
-  return task.oom_victim ? alloc_flag::kOom : AllocFlags{};
+  if (!task.oom_victim)
+    return {};
+  return victims == OomVictim::OomFlag ? alloc_flag::kOom : alloc_flag::kNoWatermarks;
 }
 
 /// Is there a zone in which another round of reclaim could still meet the MIN mark?
@@ -82,7 +91,7 @@ template <SyncPolicy S>
             ? 0
             : static_cast<std::int64_t>(machine.hosts.reclaimer->reclaimable_pages(zone.id).raw());
     // A zone without LRU pages counts its free pages twice here.
-    if (reclaimable == 0)
+    if (reclaimable == 0 && generation.slow.nothing_reclaimable == NothingReclaimable::FreePages)
       reclaimable = free;
     WatermarkZone numbers = watermark_zone(generation, zone, context.highest);
     numbers.free_pages = reclaimable + free;
@@ -104,6 +113,10 @@ template <SyncPolicy S>
     return false;
   const bool costly = order > kCostlyOrder;
   bool raise = false;
+  if (machine.env.rules->generation.slow.withdrawn == WithdrawnCompaction::AsksSuitability &&
+      (result == CompactResult::Deferred || result == CompactResult::Contended ||
+       result == CompactResult::PartialSkipped))
+    result = CompactResult::Skipped;
   switch (result) {
     case CompactResult::Complete:
     case CompactResult::Deferred:
@@ -140,8 +153,11 @@ class SlowPath {
  public:
   /// `context` is that of the first attempt; mask, nodemask and flags are reset here to the caller's.
   SlowPath(const MachineView& machine, const AllocContext& first, const Request& request)
-      : machine_(machine), context_(first), nodes_(request.nodemask ? *request.nodemask : NodeMask::all()) {
-    context_.gfp = scoped_gfp(request.gfp, *context_.task);
+      : machine_(machine),
+        policy_(machine.env.rules->generation.slow),
+        context_(first),
+        nodes_(request.nodemask ? *request.nodemask : NodeMask::all()) {
+    context_.gfp = scoped_gfp(machine.env.rules->generation.requests, request.gfp, *context_.task);
     context_.spread_dirty_pages = false;
     context_.nodes = nodes_;
     can_reclaim_ = context_.gfp.has(gfp::kDirectReclaim);
@@ -149,17 +165,42 @@ class SlowPath {
     if (can_reclaim_)
       context_.gfp = context_.gfp.without(gfp::kAtomic);
     can_compact_ = context_.gfp.has(gfp::kIo);
+    asks_compaction_ = can_compact_ || policy_.compact_without_io == CompactWithoutIo::Skips;
     costly_ = context_.order.raw() > kCostlyOrder;
   }
 
-  [[nodiscard]] std::optional<FrameIndex> run();
+  [[nodiscard]] std::optional<FrameIndex> run() {
+    switch (policy_.order) {
+      case SlowPathOrder::Restarts: return run_restarts();
+      case SlowPathOrder::EarlyCompact: return run_early_compact();
+      case SlowPathOrder::OneLoop: return run_one_loop();
+    }
+    return std::nullopt;
+  }
   /// Why run() returned nothing.
   [[nodiscard]] AllocFailure failure() const { return failure_; }
   /// The mask that a success is reported with.
   [[nodiscard]] Gfp gfp() const { return context_.gfp; }
 
  private:
-  enum class Next : std::uint8_t { Retry, Fail };
+  // One for each SlowPathOrder; the first and the last are in slow_path_orders.h.
+  [[nodiscard]] std::optional<FrameIndex> run_restarts();
+  [[nodiscard]] std::optional<FrameIndex> run_early_compact();
+  [[nodiscard]] std::optional<FrameIndex> run_one_loop();
+
+  /// False if no zone may serve the request at all.
+  [[nodiscard]] bool begin();
+  /// Takes up the flags of a task that is entitled to reserves; true if it is.
+  bool take_up_reserves();
+  /// Above cpusets, or with reserves: looks beyond the nodemask, or from the executing CPU's node on.
+  void look_everywhere();
+  [[nodiscard]] bool early_compaction_gate() const {
+    return can_reclaim_ && asks_compaction_ &&
+           (costly_ || (context_.order.raw() > 0 && context_.migratetype != Migratetype::Movable));
+  }
+  /// One pass of reclaim, compaction and the questions whether to go on; sets `again`.
+  [[nodiscard]] std::optional<FrameIndex> reclaim_or_compact(bool& again);
+  [[nodiscard]] std::optional<FrameIndex> go_on_or_kill(bool& again);
   [[nodiscard]] std::optional<FrameIndex> attempt(AllocFlags flags) {
     return get_page_from_freelist<S>(machine_, context_, flags);
   }
@@ -167,49 +208,86 @@ class SlowPath {
   [[nodiscard]] std::optional<FrameIndex> direct_compact(CompactPriority priority);
   [[nodiscard]] std::optional<FrameIndex> out_of_memory();
   [[nodiscard]] std::optional<FrameIndex> last_resort_of_nofail();
+  [[nodiscard]] AllocFlags reserves() const { return reserve_flags(policy_.oom_victim, *context_.task, context_.gfp); }
+  /// What reclaim and compaction work for: a whole pageblock if this request may not mix any.
+  [[nodiscard]] AllocContext effort() const {
+    AllocContext wider = context_;
+    if (defrag_mode(machine_) && flags_.has(alloc_flag::kNoFragment) && context_.migratetype != Migratetype::Movable &&
+        context_.order < Order{kPageblockOrder})
+      wider.order = Order{kPageblockOrder};
+    return wider;
+  }
   void find_preferred() { context_.preferred = next_zone(context_.list, 0, context_.highest, context_.nodes); }
 
   const MachineView& machine_;
+  const SlowPolicy& policy_;
   AllocContext context_;
   NodeMask nodes_;
   AllocFlags flags_;
   bool can_reclaim_ = false;
   bool can_compact_ = false;
+  bool asks_compaction_ = false;
   bool costly_ = false;
   bool progress_ = false;
+  CompactPriority priority_ = CompactPriority::SyncLight;
+  unsigned compaction_retries_ = 0;
+  unsigned no_progress_loops_ = 0;
   CompactResult compact_result_ = CompactResult::Skipped;
   AllocFailure failure_ = AllocFailure::None;
 };
 
 template <SyncPolicy S>
-std::optional<FrameIndex> SlowPath<S>::run() {
-  const Gfp gfp = context_.gfp;
-  const Task& task = *context_.task;
-  CompactPriority priority = CompactPriority::SyncLight;
-  unsigned compaction_retries = 0;
-  unsigned no_progress_loops = 0;
-  flags_ = slow_path_flags(machine_, context_, gfp);
+bool SlowPath<S>::begin() {
+  flags_ = slow_path_flags(machine_, context_, context_.gfp);
   find_preferred();
-  if (!context_.has_preferred()) {
-    failure_ = AllocFailure::NoZone;
-    return std::nullopt;
+  failure_ = context_.has_preferred() ? AllocFailure::NoMemory : AllocFailure::NoZone;
+  return context_.has_preferred();
+}
+
+template <SyncPolicy S>
+bool SlowPath<S>::take_up_reserves() {
+  const AllocFlags entitled = reserves();
+  if (entitled == AllocFlags{})
+    return false;
+  // Victims without watermarks have nothing else to be told.
+  const AllocFlags cma = policy_.oom_victim == OomVictim::OomFlag ? alloc_flag::kCma : AllocFlags{};
+  const AllocFlags kswapd =
+      policy_.reserve_flags_kswapd == ReserveFlagsKswapd::Kept ? alloc_flag::kKswapd : AllocFlags{};
+  flags_ = entitled | (flags_ & (cma | kswapd));
+  return true;
+}
+
+template <SyncPolicy S>
+void SlowPath<S>::look_everywhere() {
+  if (policy_.privileged_list == PrivilegedList::AllNodes) {
+    context_.nodes = NodeMask::all();
+  } else {
+    const NodeState& node = machine_.nodes[context_.cpu_node.raw()];
+    context_.list = machine_.zonelist(context_.gfp.has(gfp::kThisNode) ? node.no_fallback : node.fallback);
   }
+  find_preferred();
+}
+
+template <SyncPolicy S>
+std::optional<FrameIndex> SlowPath<S>::run_early_compact() {
+  const Gfp gfp = context_.gfp;
+  if (!begin())
+    return std::nullopt;
   if (flags_.has(alloc_flag::kKswapd))
     wake_all_kswapds(machine_, context_, gfp);
   if (auto index = attempt(flags_))
     return index;
 
-  failure_ = AllocFailure::NoMemory;
-  const bool movable = context_.migratetype == Migratetype::Movable;
   bool give_up = false;
-  if (can_reclaim_ && can_compact_ && (costly_ || (context_.order.raw() > 0 && !movable)) &&
-      reserve_flags(task, gfp) == AllocFlags{}) {
+  if (early_compaction_gate() && reserves() == AllocFlags{}) {
     if (auto index = direct_compact(CompactPriority::Async))
       return index;
     if (costly_ && gfp.has(gfp::kNoRetry)) {
-      give_up = compact_result_ == CompactResult::Skipped || compact_result_ == CompactResult::Deferred ||
-                gfp.has(gfp::kThisNode);
-      priority = CompactPriority::Async;
+      const NoRetryExit exit = policy_.no_retry_exit;
+      give_up = compact_result_ == CompactResult::Deferred ||
+                (compact_result_ == CompactResult::Skipped && exit != NoRetryExit::Deferred) ||
+                (gfp.has(gfp::kThisNode) && exit == NoRetryExit::AlsoThisNode);
+      priority_ = CompactPriority::Async;
     }
   }
 
@@ -218,36 +296,13 @@ std::optional<FrameIndex> SlowPath<S>::run() {
     if (!give_up) {
       if (flags_.has(alloc_flag::kKswapd))
         wake_all_kswapds(machine_, context_, gfp);
-      const AllocFlags reserves = reserve_flags(task, gfp);
-      if (reserves != AllocFlags{})
-        flags_ = reserves | (flags_ & (alloc_flag::kCma | alloc_flag::kKswapd));
-      if (!flags_.has(alloc_flag::kCpuset) || reserves != AllocFlags{}) {
-        context_.nodes = NodeMask::all();
-        find_preferred();
-      }
+      if (take_up_reserves() || !flags_.has(alloc_flag::kCpuset))
+        look_everywhere();
       if (auto index = attempt(flags_))
         return index;
-      if (can_reclaim_ && !task.memalloc) {
-        if (auto index = direct_reclaim())
+      if (can_reclaim_ && !context_.task->memalloc)
+        if (auto index = reclaim_or_compact(again))
           return index;
-        if (auto index = direct_compact(priority))
-          return index;
-        const bool once = gfp.has(gfp::kNoRetry) || (costly_ && (!can_compact_ || !gfp.has(gfp::kRetryMayfail)));
-        if (!once) {
-          again = should_reclaim_retry<S>(machine_, context_, flags_, progress_, no_progress_loops) ||
-                  (progress_ && can_compact_ &&
-                   should_compact_retry(machine_, context_, compact_result_, priority, compaction_retries));
-          if (!again) {
-            if (auto index = out_of_memory())
-              return index;
-            const bool victim_done = task.oom_victim && (flags_.has(alloc_flag::kOom) || gfp.has(gfp::kNoMemalloc));
-            if (!victim_done && progress_) {
-              no_progress_loops = 0;
-              again = true;
-            }
-          }
-        }
-      }
     }
     if (again)
       continue;
@@ -264,8 +319,46 @@ std::optional<FrameIndex> SlowPath<S>::run() {
 }
 
 template <SyncPolicy S>
+std::optional<FrameIndex> SlowPath<S>::reclaim_or_compact(bool& again) {
+  if (auto index = direct_reclaim())
+    return index;
+  if (auto index = direct_compact(priority_))
+    return index;
+  return go_on_or_kill(again);
+}
+
+template <SyncPolicy S>
+std::optional<FrameIndex> SlowPath<S>::go_on_or_kill(bool& again) {
+  const Gfp gfp = context_.gfp;
+  again = false;
+  if (gfp.has(gfp::kNoRetry) || (costly_ && (!asks_compaction_ || !gfp.has(gfp::kRetryMayfail))))
+    return std::nullopt;
+  again = should_reclaim_retry<S>(machine_, context_, flags_, progress_, no_progress_loops_) ||
+          (progress_ && asks_compaction_ &&
+           should_compact_retry(machine_, context_, compact_result_, priority_, compaction_retries_));
+  if (again)
+    return std::nullopt;
+  // Before anything is killed, pageblocks may be mixed after all.
+  if (defrag_mode(machine_) && flags_.has(alloc_flag::kNoFragment)) {
+    flags_ = flags_.without(alloc_flag::kNoFragment);
+    again = true;
+    return std::nullopt;
+  }
+  if (auto index = out_of_memory())
+    return index;
+  const AllocFlags victims_flag =
+      policy_.oom_victim == OomVictim::OomFlag ? alloc_flag::kOom : alloc_flag::kNoWatermarks;
+  const bool had_all = flags_.has(victims_flag) || gfp.has(gfp::kNoMemalloc);
+  if (!(context_.task->oom_victim && had_all) && progress_) {
+    no_progress_loops_ = 0;
+    again = true;
+  }
+  return std::nullopt;
+}
+
+template <SyncPolicy S>
 std::optional<FrameIndex> SlowPath<S>::direct_reclaim() {
-  progress_ = machine_.hosts.reclaimer != nullptr && machine_.hosts.reclaimer->direct_reclaim(context_).raw() > 0;
+  progress_ = machine_.hosts.reclaimer != nullptr && machine_.hosts.reclaimer->direct_reclaim(effort()).raw() > 0;
   if (!progress_)
     return std::nullopt;
   if (auto index = attempt(flags_))
@@ -279,13 +372,26 @@ std::optional<FrameIndex> SlowPath<S>::direct_reclaim() {
 template <SyncPolicy S>
 std::optional<FrameIndex> SlowPath<S>::direct_compact(CompactPriority priority) {
   compact_result_ = CompactResult::Skipped;
-  if (context_.order.raw() == 0 || !can_compact_ || machine_.hosts.compactor == nullptr)
+  const AllocContext wanted = effort();
+  if (wanted.order.raw() == 0 || !can_compact_)
     return std::nullopt;
-  compact_result_ = machine_.hosts.compactor->direct_compact(context_, priority);
-  if (compact_result_ == CompactResult::Skipped)
-    return std::nullopt;
+  if (machine_.hosts.compactor != nullptr)
+    compact_result_ = machine_.hosts.compactor->direct_compact(wanted, priority);
+  const bool skipped = compact_result_ == CompactResult::Skipped;
+  const bool deferred = compact_result_ == CompactResult::Deferred;
+  switch (policy_.try_after_compaction) {
+    case TryAfterCompaction::UnlessSkipped:
+      if (skipped)
+        return std::nullopt;
+      break;
+    case TryAfterCompaction::UnlessSkippedOrDeferred:
+      if (skipped || deferred)
+        return std::nullopt;
+      break;
+    case TryAfterCompaction::Always: break;
+  }
   auto index = attempt(flags_);
-  if (index)
+  if (index && machine_.hosts.compactor != nullptr)
     machine_.hosts.compactor->compaction_succeeded(machine_.zone_of(*index).id, context_.order);
   return index;
 }
@@ -316,9 +422,9 @@ std::optional<FrameIndex> SlowPath<S>::out_of_memory() {
 
 template <SyncPolicy S>
 std::optional<FrameIndex> SlowPath<S>::last_resort_of_nofail() {
-  const AllocFlags helper = machine_.env.rules->generation.reserve.atomic_rule == AtomicRule::GfpAtomic
-                                ? alloc_flag::kHarder
-                                : alloc_flag::kMinReserve;
+  const AllocFlags helper = machine_.env.rules->generation.reserve.atomic_rule == AtomicRule::NonBlock
+                                ? alloc_flag::kMinReserve
+                                : alloc_flag::kHarder;
   if (auto index = attempt(helper | alloc_flag::kCpuset))
     return index;
   return attempt(helper);

@@ -396,6 +396,16 @@ TEST_F(SlowPath, ProgressStartsTheCountAnew) {
   EXPECT_EQ(rounds, 10 + 17);
 }
 
+TEST_F(SlowPath, CostlyRoundsCountThoughTheyMadeProgress) {
+  m.free_block(64, 4);
+  m.zone().watermark = {100, 200, 300, 0};
+  hosts.reclaimable = [] { return 101; };
+  int rounds = 0;
+  hosts.reclaims = [&] { return ++rounds < 100 ? 1 : 0; };
+  EXPECT_EQ(ask(gfp::kKernel | gfp::kRetryMayfail, 4), kFailed);
+  EXPECT_EQ(rounds, 17);
+}
+
 TEST_F(SlowPath, BeforeGivingUpTheReserveIsOpenedByForce) {
   m.set_type(0, HighAtomic);
   m.free_block(64, 4, HighAtomic);

@@ -34,7 +34,6 @@ inline constexpr Generation kLinux310{
             .watermark_gaps = WatermarkGaps::Quarters,
             .movable_zone_marks = MovableZoneMarks::AsLowmem,
             .lowmem_ratio = LowmemRatio::AtLeastOne,
-            .reclaim_floor = ReclaimFloor::PerZone,
         },
     .watermark =
         {
@@ -48,7 +47,6 @@ inline constexpr Generation kLinux310{
             .high_mark_first = HighMarkFirst::No,
             .kswapd = KswapdPreference::None,
             .lowmem_index = LowmemIndex::Preferred,
-            .dirty_spread = DirtySpread::Zone,
             .no_fragment = NoFragment::Off,
             .defrag_mode = DefragMode::Absent,
             .reclaim_gate = ReclaimGate::AnyBit,
@@ -111,6 +109,7 @@ inline constexpr Generation kLinux310{
             .withdrawn = WithdrawnCompaction::Raises,
             .oom_victim = OomVictim::NoWatermarks,
             .reserve_flags_kswapd = ReserveFlagsKswapd::Lost,
+            .privileged_list = PrivilegedList::OwnNode,
             .last_unreserve = LastUnreserve::AfterManyLoops,
             .nothing_reclaimable = NothingReclaimable::Zero,
             .compact_without_io = CompactWithoutIo::Skips,
@@ -146,7 +145,6 @@ inline constexpr Generation kLinux412{
             .watermark_gaps = WatermarkGaps::Scaled,
             .movable_zone_marks = MovableZoneMarks::AsLowmem,
             .lowmem_ratio = LowmemRatio::AtLeastOne,
-            .reclaim_floor = ReclaimFloor::PerNode,
         },
     .watermark =
         {
@@ -160,7 +158,6 @@ inline constexpr Generation kLinux412{
             .high_mark_first = HighMarkFirst::No,
             .kswapd = KswapdPreference::None,
             .lowmem_index = LowmemIndex::Preferred,
-            .dirty_spread = DirtySpread::Node,
             .no_fragment = NoFragment::Off,
             .defrag_mode = DefragMode::Absent,
             .reclaim_gate = ReclaimGate::AnyBit,
@@ -223,6 +220,7 @@ inline constexpr Generation kLinux412{
             .withdrawn = WithdrawnCompaction::AsksSuitability,
             .oom_victim = OomVictim::NoWatermarks,
             .reserve_flags_kswapd = ReserveFlagsKswapd::Lost,
+            .privileged_list = PrivilegedList::OwnNode,
             .last_unreserve = LastUnreserve::AfterManyLoops,
             .nothing_reclaimable = NothingReclaimable::Zero,
             .compact_without_io = CompactWithoutIo::Skips,
@@ -258,7 +256,6 @@ inline constexpr Generation kLinux510{
             .watermark_gaps = WatermarkGaps::Scaled,
             .movable_zone_marks = MovableZoneMarks::AsLowmem,
             .lowmem_ratio = LowmemRatio::ZeroIsOff,
-            .reclaim_floor = ReclaimFloor::PerNode,
         },
     .watermark =
         {
@@ -272,7 +269,6 @@ inline constexpr Generation kLinux510{
             .high_mark_first = HighMarkFirst::No,
             .kswapd = KswapdPreference::None,
             .lowmem_index = LowmemIndex::Request,
-            .dirty_spread = DirtySpread::Node,
             .no_fragment = NoFragment::BelowPageblock,
             .defrag_mode = DefragMode::Absent,
             .reclaim_gate = ReclaimGate::AnyBit,
@@ -335,6 +331,7 @@ inline constexpr Generation kLinux510{
             .withdrawn = WithdrawnCompaction::Raises,
             .oom_victim = OomVictim::OomFlag,
             .reserve_flags_kswapd = ReserveFlagsKswapd::Lost,
+            .privileged_list = PrivilegedList::AllNodes,
             .last_unreserve = LastUnreserve::AfterManyLoops,
             .nothing_reclaimable = NothingReclaimable::Zero,
             .compact_without_io = CompactWithoutIo::NotAsked,
@@ -370,7 +367,6 @@ inline constexpr Generation kLinux610{
             .watermark_gaps = WatermarkGaps::ScaledAndPromo,
             .movable_zone_marks = MovableZoneMarks::AsLowmem,
             .lowmem_ratio = LowmemRatio::ZeroIsOff,
-            .reclaim_floor = ReclaimFloor::PerNode,
         },
     .watermark =
         {
@@ -384,7 +380,6 @@ inline constexpr Generation kLinux610{
             .high_mark_first = HighMarkFirst::No,
             .kswapd = KswapdPreference::None,
             .lowmem_index = LowmemIndex::Request,
-            .dirty_spread = DirtySpread::Node,
             .no_fragment = NoFragment::SmallerRequests,
             .defrag_mode = DefragMode::Absent,
             .reclaim_gate = ReclaimGate::KnownBits,
@@ -447,6 +442,7 @@ inline constexpr Generation kLinux610{
             .withdrawn = WithdrawnCompaction::Raises,
             .oom_victim = OomVictim::OomFlag,
             .reserve_flags_kswapd = ReserveFlagsKswapd::Kept,
+            .privileged_list = PrivilegedList::AllNodes,
             .last_unreserve = LastUnreserve::AfterManyLoops,
             .nothing_reclaimable = NothingReclaimable::FreePages,
             .compact_without_io = CompactWithoutIo::Skips,
@@ -482,7 +478,6 @@ inline constexpr Generation kLinux61{
             .watermark_gaps = WatermarkGaps::ScaledAndPromo,
             .movable_zone_marks = MovableZoneMarks::AsLowmem,
             .lowmem_ratio = LowmemRatio::ZeroIsOff,
-            .reclaim_floor = ReclaimFloor::PerNode,
         },
     .watermark =
         {
@@ -496,7 +491,6 @@ inline constexpr Generation kLinux61{
             .high_mark_first = HighMarkFirst::No,
             .kswapd = KswapdPreference::None,
             .lowmem_index = LowmemIndex::Request,
-            .dirty_spread = DirtySpread::Node,
             .no_fragment = NoFragment::SmallerRequests,
             .defrag_mode = DefragMode::Absent,
             .reclaim_gate = ReclaimGate::KnownBits,
@@ -559,6 +553,7 @@ inline constexpr Generation kLinux61{
             .withdrawn = WithdrawnCompaction::Raises,
             .oom_victim = OomVictim::OomFlag,
             .reserve_flags_kswapd = ReserveFlagsKswapd::Kept,
+            .privileged_list = PrivilegedList::AllNodes,
             .last_unreserve = LastUnreserve::OnEveryNo,
             .nothing_reclaimable = NothingReclaimable::FreePages,
             .compact_without_io = CompactWithoutIo::NotAsked,
@@ -594,7 +589,6 @@ inline constexpr Generation kLinux612{
             .watermark_gaps = WatermarkGaps::ScaledAndPromo,
             .movable_zone_marks = MovableZoneMarks::OwnSmall,
             .lowmem_ratio = LowmemRatio::ZeroIsOff,
-            .reclaim_floor = ReclaimFloor::PerNode,
         },
     .watermark =
         {
@@ -608,7 +602,6 @@ inline constexpr Generation kLinux612{
             .high_mark_first = HighMarkFirst::Yes,
             .kswapd = KswapdPreference::None,
             .lowmem_index = LowmemIndex::Request,
-            .dirty_spread = DirtySpread::Node,
             .no_fragment = NoFragment::SmallerRequests,
             .defrag_mode = DefragMode::Absent,
             .reclaim_gate = ReclaimGate::KnownBits,
@@ -671,6 +664,7 @@ inline constexpr Generation kLinux612{
             .withdrawn = WithdrawnCompaction::Raises,
             .oom_victim = OomVictim::OomFlag,
             .reserve_flags_kswapd = ReserveFlagsKswapd::Kept,
+            .privileged_list = PrivilegedList::AllNodes,
             .last_unreserve = LastUnreserve::OnEveryNo,
             .nothing_reclaimable = NothingReclaimable::FreePages,
             .compact_without_io = CompactWithoutIo::NotAsked,
@@ -706,7 +700,6 @@ inline constexpr Generation kLinux72{
             .watermark_gaps = WatermarkGaps::ScaledAndPromo,
             .movable_zone_marks = MovableZoneMarks::OwnSmall,
             .lowmem_ratio = LowmemRatio::ZeroIsOff,
-            .reclaim_floor = ReclaimFloor::PerNode,
         },
     .watermark =
         {
@@ -720,7 +713,6 @@ inline constexpr Generation kLinux72{
             .high_mark_first = HighMarkFirst::Yes,
             .kswapd = KswapdPreference::IdleFirst,
             .lowmem_index = LowmemIndex::Request,
-            .dirty_spread = DirtySpread::Node,
             .no_fragment = NoFragment::SmallerRequests,
             .defrag_mode = DefragMode::Sysctl,
             .reclaim_gate = ReclaimGate::KnownBits,
@@ -783,6 +775,7 @@ inline constexpr Generation kLinux72{
             .withdrawn = WithdrawnCompaction::Raises,
             .oom_victim = OomVictim::OomFlag,
             .reserve_flags_kswapd = ReserveFlagsKswapd::Kept,
+            .privileged_list = PrivilegedList::AllNodes,
             .last_unreserve = LastUnreserve::OnEveryNo,
             .nothing_reclaimable = NothingReclaimable::Zero,
             .compact_without_io = CompactWithoutIo::NotAsked,

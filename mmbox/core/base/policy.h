@@ -119,8 +119,6 @@ enum class LowmemRatio : std::uint8_t {
   AtLeastOne,  ///< to 5.7: it counts as 1
   ZeroIsOff,   ///< 5.8 on: no reserve; nor has a zone without managed pages one
 };
-/// What node reclaim keeps, and whose it is.
-enum class ReclaimFloor : std::uint8_t { PerZone, PerNode };
 
 struct BootPolicy {
   BootChunk chunk;
@@ -135,7 +133,6 @@ struct BootPolicy {
   WatermarkGaps watermark_gaps;
   MovableZoneMarks movable_zone_marks;
   LowmemRatio lowmem_ratio;
-  ReclaimFloor reclaim_floor;
 };
 
 // ------------------------------------------------------------- watermark tests
@@ -193,11 +190,6 @@ enum class LowmemIndex : std::uint8_t {
   Preferred,  ///< to 5.7: that of the first zone of the list
   Request,    ///< 5.8 on: the highest that the mask allows
 };
-/// Whose dirty pages are held to a limit when a writer asks.
-enum class DirtySpread : std::uint8_t {
-  Zone,  ///< 3.10, in the first attempt only
-  Node,
-};
 /// Whether a first attempt avoids to mix pageblocks, and below which order.
 enum class NoFragment : std::uint8_t {
   Off,              ///< before 5.0
@@ -223,7 +215,6 @@ struct WalkPolicy {
   HighMarkFirst high_mark_first;
   KswapdPreference kswapd;
   LowmemIndex lowmem_index;
-  DirtySpread dirty_spread;
   NoFragment no_fragment;
   DefragMode defrag_mode;
   ReclaimGate reclaim_gate;
@@ -504,6 +495,11 @@ enum class ReserveFlagsKswapd : std::uint8_t {
   Lost,  ///< to 5.10
   Kept,
 };
+/// Where an attempt looks that is above cpusets or entitled to reserves.
+enum class PrivilegedList : std::uint8_t {
+  OwnNode,   ///< 3.10, 4.12: from the node of the executing CPU on; the nodemask still holds
+  AllNodes,  ///< 5.10 on: from the preferred node on, without nodemask
+};
 /// When the last high-atomic pageblock is given back before a request fails.
 enum class LastUnreserve : std::uint8_t {
   AfterManyLoops,  ///< to 6.1.75: only once the rounds without progress exceed 16
@@ -539,6 +535,7 @@ struct SlowPolicy {
   WithdrawnCompaction withdrawn;
   OomVictim oom_victim;
   ReserveFlagsKswapd reserve_flags_kswapd;
+  PrivilegedList privileged_list;
   LastUnreserve last_unreserve;
   NothingReclaimable nothing_reclaimable;
   CompactWithoutIo compact_without_io;

@@ -129,6 +129,11 @@ class Buddy {
   /// Events: MoveFreepagesBlock. Source: move_freepages_block().
   PageCount move_freepages_block(FrameIndex index, Migratetype type);
 
+  /// Sets one or two pageblocks of the zone aside as Reserve, and gives back those that are too many; 3.10 only.
+  /// Pageblocks with frames that belong to no block (reserved, holes) are passed over.
+  /// Source: setup_zone_migrate_reserve().
+  void setup_reserve();
+
   /// Stores a pageblock's type; mergeable types become Unmovable while grouping by mobility is off.
   /// Source: set_pageblock_migratetype().
   void set_pageblock_type(FrameIndex index, Migratetype type);

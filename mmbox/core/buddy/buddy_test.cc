@@ -19,7 +19,8 @@ using testing::IsEmpty;
 
 /// Takes one block the buddy way; its frame, or kFailed.
 std::uint64_t take(SmallMachine& m, unsigned order, Migratetype type, AllocFlags flags = {}) {
-  const auto block = m.buddy().rmqueue(order, type, flags);
+  RmqueueMode mode = RmqueueMode::Normal;
+  const auto block = m.buddy().rmqueue(order, type, flags, mode);
   return block ? m.view().env.map.pfn(block->index).raw() : SmallMachine::kFailed;
 }
 

@@ -87,6 +87,10 @@ class BasicMachine {
       static_cast<void>(index_of(pfn));
     free_page_list<S>(view_, pages, cpu);
   }
+  /// Frees adjacent single pages together, as a vmalloc area or a contiguous range goes back.
+  void free_range(PfnRange range, CpuId cpu) {
+    free_page_range<S>(view_, index_of(range.begin), range.pages().raw(), cpu);
+  }
   /// Makes single pages of a block, each to be freed alone.
   void split(Pfn pfn, Order order) { split_page(view_, index_of(pfn), order.raw()); }
   /// Allocates exactly `pages` pages, at least one: the tail of the block beyond them goes back at once.
@@ -102,6 +106,11 @@ class BasicMachine {
   void drain(CpuId cpu) { drain_cpu<S>(view_, cpu); }
   void drain(ZoneId zone, CpuId cpu) { drain_zone<S>(view_, view_.zones[zone.raw()], cpu); }
   void drain_all() { mmbox::drain_all<S>(view_); }
+  /// A second has passed: zones that were full are worth a try again (FullZoneCache::OneSecond).
+  void forget_full_zones() {
+    for (NodeState& node : view_.nodes)
+      node.full_zones = {};
+  }
   /// Folds a CPU's counters; see fold_counters().
   void fold(CpuId cpu, FoldBy by, std::span<const bool> other_deltas = {}) {
     fold_counters<S>(view_, cpu, by, other_deltas);
@@ -139,7 +148,7 @@ class BasicMachine {
   void setup_pagesets();
   void setup_thresholds();
   void setup_reclaim_ratios();
-  [[nodiscard]] std::uint64_t lowmem_pages_above_high() const;
+  [[nodiscard]] std::uint64_t free_pages_above_high(ZoneType highest) const;
 
   std::span<std::byte> storage_;
   detail::MachineHeader* header_ = nullptr;

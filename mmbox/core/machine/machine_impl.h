@@ -66,6 +66,15 @@ inline ZoneSize size_of(const ZoneState& zone) {
           .high_pages = static_cast<std::uint64_t>(zone.mark(static_cast<unsigned>(Watermark::High)))};
 }
 
+/// Takes the zones out of a zonelist that have nothing to hand out, by the estimate of early boot. Returns its length.
+inline std::size_t drop_unmanaged(std::span<const ZoneConfig> zones, std::span<ZoneRef> list) {
+  std::size_t kept = 0;
+  for (const ZoneRef& ref : list)
+    if (managed_estimate(zones[ref.zone.raw()]) != 0)
+      list[kept++] = ref;
+  return kept;
+}
+
 inline Watermarks marks_of(const ZoneState& zone) {
   const auto mark = [&](Watermark which) {
     return static_cast<std::uint64_t>(zone.watermark[static_cast<unsigned>(which)]);
@@ -204,8 +213,12 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
         MMBOX_CHECK(block.zone == kNoZone || block.zone == zone.id.raw(), "two zones share a pageblock: pfn, zone",
                     view_.env.map.pfn(from).raw(), zone.id.raw());
         block.zone = static_cast<std::uint16_t>(zone.id.raw());
-        // Only a pageblock whose first page is memory gets a type; others keep the zero of their bitmap.
-        if (from % kPageblockPages == 0)
+        // Only a pageblock whose first page is memory gets a type; others keep the zero of their bitmap. Old kernels
+        // look at frames with a record, which holes next to memory have as well.
+        const bool is_first =
+            from % kPageblockPages == 0 || (config.generation.boot.memmap_movable == MemmapMovable::AnyStructPage &&
+                                            (from & ~static_cast<FrameIndex>(kPageblockPages - 1)) >= zone.begin);
+        if (is_first)
           block.type = Migratetype::Movable;
         from = static_cast<FrameIndex>((from / kPageblockPages + 1) * kPageblockPages);
       }
@@ -215,6 +228,8 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
   // The memory map above was typed while grouping was still on; from here on requests and claims know better.
   header->rules.mobility_disabled = mobility_grouping_disabled(estimate, MigratetypeNumbering{config.has_cma}.count());
 
+  const BootPolicy& boot = config.generation.boot;
+  const bool by_zone = boot.zonelist_order == ZonelistOrder::Heuristic && prefers_zone_order(config.zones, types);
   NodeLoads loads{};
   const NodeTopology topology{config.nodes, view_.distances, with_memory, with_cpus};
   auto* const refs = reinterpret_cast<ZoneRef*>(base + at.refs);
@@ -222,9 +237,13 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
   const std::size_t room = config.nodes * (config.nodes + 1) * types;
   for (NodeState& node : view_.nodes) {
     std::array<NodeId, kMaxNodes> order{};
-    const std::size_t ordered = node_order(topology, node.id, config.generation.boot.node_load, loads, order);
+    const std::size_t ordered = node_order(topology, node.id, boot.node_load, loads, order);
     const auto append = [&](std::span<const NodeId> of) {
-      const std::size_t count = build_zonelist(config.zones, types, of, {refs + used, room - used});
+      const std::span<ZoneRef> out{refs + used, room - used};
+      std::size_t count =
+          by_zone ? build_zonelist_by_zone(config.zones, types, of, out) : build_zonelist(config.zones, types, of, out);
+      if (boot.zonelist_members == ZonelistMembers::Managed)
+        count = drop_unmanaged(config.zones, out.first(count));
       const NodeState::List list{static_cast<std::uint32_t>(used), static_cast<std::uint32_t>(count)};
       used += count;
       return list;
@@ -236,22 +255,26 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
 
 template <SyncPolicy S>
 void BasicMachine<S>::release_boot_memory(PfnRange range) {
-  for_each_boot_block(range, [&](Pfn pfn, Order order) {
+  const auto release = [&](Pfn pfn, Order order) {
     const FrameIndex index = index_of(pfn);
     ZoneState& zone = view_.zone_of(index);
     zone.managed += std::int64_t{1} << order.raw();
     const Guard<S> lock{zone.lock_word};
     const bool to_tail = view_.env.rules->generation.boot.place == BootPlace::Tail;
     view_.buddy(zone, CpuId{0}).free_block(index, order.raw(), to_tail ? Buddy::Place::Tail : Buddy::Place::Head);
-  });
+  };
+  if (header_->rules.generation.boot.chunk == BootChunk::Word64)
+    for_each_boot_word(range, release);
+  else
+    for_each_boot_block(range, release);
 }
 
 template <SyncPolicy S>
-std::uint64_t BasicMachine<S>::lowmem_pages_above_high() const {
+std::uint64_t BasicMachine<S>::free_pages_above_high(ZoneType highest) const {
   std::uint64_t pages = 0;
   for (const ZoneState& zone : view_.zones) {
     const ZoneSize size = detail::size_of(zone);
-    pages += free_zone_pages({&size, 1}, ZoneType::Normal);
+    pages += free_zone_pages({&size, 1}, highest);
   }
   return pages;
 }
@@ -272,18 +295,22 @@ void BasicMachine<S>::setup_thresholds() {
 
 template <SyncPolicy S>
 void BasicMachine<S>::setup_watermarks() {
+  const BootPolicy& boot = header_->rules.generation.boot;
   std::uint64_t lowmem = 0;
   for (const ZoneState& zone : view_.zones) {
     const ZoneSize size = detail::size_of(zone);
-    lowmem += watermark_lowmem_pages({&size, 1});
+    lowmem += watermark_lowmem_pages({&size, 1}, boot.movable_zone_marks);
   }
   for (ZoneState& zone : view_.zones) {
-    const Watermarks marks = zone_watermarks(detail::size_of(zone), lowmem, header_->tunables.min_free_kbytes,
-                                             header_->tunables.watermark_scale_factor);
+    const Watermarks marks =
+        zone_watermarks(detail::size_of(zone), lowmem, header_->tunables.min_free_kbytes,
+                        header_->tunables.watermark_scale_factor, boot.watermark_gaps, boot.movable_zone_marks);
     const Guard<S> lock{zone.lock_word};
     zone.watermark_boost = 0;
     zone.watermark = {static_cast<std::int64_t>(marks.min), static_cast<std::int64_t>(marks.low),
                       static_cast<std::int64_t>(marks.high), static_cast<std::int64_t>(marks.promo)};
+    if (header_->rules.generation.reserve.kind == ReserveKind::ReserveBlocks)
+      view_.buddy(zone, CpuId{0}).setup_reserve();
   }
   setup_pagesets();
   setup_totalreserve();
@@ -300,7 +327,8 @@ void BasicMachine<S>::setup_lowmem_reserve() {
     // The last type has nothing above it.
     for (std::size_t i = 0; i + 1 < types; ++i)
       zones[i].lowmem_reserve =
-          lowmem_reserve({managed.data(), types}, ZoneIndex{i}, header_->tunables.lowmem_reserve_ratio[i]);
+          lowmem_reserve({managed.data(), types}, ZoneIndex{i}, header_->tunables.lowmem_reserve_ratio[i],
+                         header_->rules.generation.boot.lowmem_ratio);
   }
   setup_totalreserve();
 }
@@ -326,13 +354,21 @@ void BasicMachine<S>::setup_pagesets() {
       continue;
     const std::uint32_t sharing = view_.nodes[zone.node.raw()].cpus;
     const PcpSize size = pcp_size(static_cast<std::uint64_t>(zone.managed), static_cast<std::uint64_t>(zone.mark(1)),
-                                  header_->tunables.percpu_pagelist_high_fraction, sharing == 0 ? cpus : sharing);
+                                  header_->tunables.percpu_pagelist_high_fraction, sharing == 0 ? cpus : sharing,
+                                  header_->rules.generation.pcp.sizing);
     zone.pageset_high = size.high;
+    zone.pageset_high_max = size.high_max;
     zone.pageset_batch = size.batch;
     for (std::size_t cpu = 0; cpu < cpus; ++cpu) {
       PcpState& pageset = view_.pageset(zone.id, CpuId{cpu});
-      pageset.high = static_cast<std::int32_t>(size.high);
       pageset.batch = static_cast<std::int32_t>(size.batch);
+      if (header_->rules.generation.pcp.sizing == PcpSizing::Range) {
+        // `high` follows when the pageset is next looked at.
+        pageset.high_min = static_cast<std::int32_t>(size.high);
+        pageset.high_max = static_cast<std::int32_t>(size.high_max);
+      } else {
+        pageset.high = static_cast<std::int32_t>(size.high);
+      }
     }
   }
 }
@@ -355,7 +391,11 @@ template <SyncPolicy S>
 void BasicMachine<S>::finish_boot() {
   header_->booted = true;
   Tunables& tunables = header_->tunables;
-  const std::uint64_t computed = recomputed_min_free_kbytes(lowmem_pages_above_high(), tunables);
+  const BootPolicy& boot = header_->rules.generation.boot;
+  MinFreeBounds bounds;
+  bounds.cap_kbytes = boot.min_free_cap_kbytes;
+  const std::uint64_t computed =
+      recomputed_min_free_kbytes(free_pages_above_high(ZoneType::Normal), tunables, bounds, boot.user_min_free);
   tunables.min_free_kbytes = computed;
   setup_watermarks();
   setup_thresholds();
@@ -371,9 +411,11 @@ void BasicMachine<S>::start_khugepaged() {
   if (header_->has_thp == 0 || managed < kThpMinPages)
     return;
   std::uint64_t zones = 0;
+  const ZoneType highest =
+      header_->rules.generation.boot.khugepaged_zones == KhugepagedZones::All ? ZoneType::Movable : ZoneType::Normal;
   for (const ZoneState& zone : view_.zones)
-    zones += zone.is_populated() && zone.type <= ZoneType::Normal ? 1 : 0;
-  const std::uint64_t wanted = khugepaged_min_free_kbytes(zones, lowmem_pages_above_high());
+    zones += zone.is_populated() && zone.type <= highest ? 1 : 0;
+  const std::uint64_t wanted = khugepaged_min_free_kbytes(zones, free_pages_above_high(ZoneType::Normal));
   if (wanted > header_->tunables.min_free_kbytes)
     header_->tunables.min_free_kbytes = wanted;
   setup_watermarks();
@@ -383,8 +425,9 @@ template <SyncPolicy S>
 void BasicMachine<S>::set_tunables(const Tunables& wanted) {
   const Tunables old = header_->tunables;
   header_->tunables = wanted;
+  const std::int64_t least = header_->rules.generation.boot.lowmem_ratio == LowmemRatio::AtLeastOne ? 1 : 0;
   for (std::int64_t& ratio : header_->tunables.lowmem_reserve_ratio)
-    ratio = ratio < 1 ? 0 : ratio;
+    ratio = ratio < 1 ? least : ratio;
   header_->rules.watermark_boost_factor = wanted.watermark_boost_factor;
   if (wanted.min_free_kbytes != old.min_free_kbytes)
     header_->tunables.user_min_free_kbytes = static_cast<std::int64_t>(wanted.min_free_kbytes);
@@ -411,6 +454,10 @@ AllocResult BasicMachine<S>::alloc_exact(Request request, PageCount pages) {
   const FrameIndex index = index_of(*block);
   split_page(view_, index, order);
   for (FrameIndex at = index + static_cast<FrameIndex>(pages.raw()); at < index + (FrameIndex{1} << order); ++at) {
+    if (header_->rules.generation.free.exact_trim == ExactTrim::PerCpu) {
+      free_pages<S>(view_, at, 0, request.cpu);
+      continue;
+    }
     surrender_block(view_, at, 0);
     ZoneState& zone = view_.zone_of(at);
     view_.env.trace.emit(MmPageFree{view_.env.map.pfn(at), Order{0}});

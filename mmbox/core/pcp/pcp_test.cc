@@ -282,6 +282,13 @@ TEST(Pcp, ALimitBelowABatchReturnsOneBlock) {
   EXPECT_EQ(m.pageset().free_factor, 0);
 }
 
+TEST(Pcp, ALimitOfExactlyABatchReturnsNothing) {
+  SmallMachine m{SmallConfig{.high = 7}};
+  for (std::uint64_t pfn = 0; pfn < 20; pfn += 2)
+    give(m, pfn, 0);
+  EXPECT_EQ(m.pageset().count, 10) << "n = min(max(7, 7), 7 - 7)";
+}
+
 TEST(Pcp, TheBootPagesetReturnsEachBlockAtOnce) {
   SmallMachine m{SmallConfig{.batch = 1, .high = 0}};
   for (const unsigned order : {0u, 3u, 9u}) {

@@ -31,6 +31,20 @@ constexpr void for_each_boot_block(PfnRange free, Visit&& visit) {
   }
 }
 
+/// The same for kernels that release whole words of their bitmap: order-6 blocks, and single pages at the edges.
+/// Source: free_all_bootmem_core(), 3.10.
+template <class Visit>
+constexpr void for_each_boot_word(PfnRange free, Visit&& visit) {
+  constexpr std::uint64_t kWord = 64;
+  const std::uint64_t first = round_up(free.begin.raw(), kWord);
+  const std::uint64_t last = free.end.raw() & ~(kWord - 1);
+  for (std::uint64_t pfn = free.begin.raw(); pfn < free.end.raw();) {
+    const bool is_word = pfn >= first && pfn + kWord <= last;
+    visit(Pfn{pfn}, Order{is_word ? 6U : 0U});
+    pfn += is_word ? kWord : 1;
+  }
+}
+
 /// Where the early initialisation of a zone's memmap stops, with DEFERRED_STRUCT_PAGE_INIT; the rest is released later.
 ///
 /// Only the zone that ends with its node is deferred: for every other zone, and for one without a section-aligned PFN

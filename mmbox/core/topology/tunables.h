@@ -27,6 +27,7 @@ struct Tunables {
   std::uint32_t dirty_ratio = 20;                   ///< percent
   std::uint64_t dirty_bytes = 0;                    ///< bytes; wins over dirty_ratio unless 0
   std::uint32_t node_reclaim_distance = 30;         ///< not a sysctl: RECLAIM_DISTANCE, 32 on some AMD machines
+  std::uint32_t defrag_mode = 0;                    ///< 1: avoid mixing pageblocks at almost any price
   std::uint32_t extfrag_threshold = 500;            ///< permille
   std::uint32_t compaction_proactiveness = 20;      ///< 0 … 100
 };

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 
+#include "mmbox/core/base/policy.h"
 #include "mmbox/core/base/units.h"
 #include "mmbox/core/topology/arith.h"
 #include "mmbox/core/topology/tunables.h"
@@ -55,12 +56,15 @@ struct MinFreeBounds {
 
 /// vm.min_free_kbytes after the kernel has recomputed it for `lowmem_pages` = free_zone_pages(…, Normal).
 ///
-/// Unit: kB. A user's value that is not below the formula's protects the value now in force.
+/// Unit: kB. A user's value that is not below the formula's protects the value now in force, unless `user` says that
+/// nothing does.
 /// Source: calculate_min_free_kbytes(), mm/page_alloc.c.
 [[nodiscard]] constexpr std::uint64_t recomputed_min_free_kbytes(std::uint64_t lowmem_pages, const Tunables& tunables,
-                                                                 MinFreeBounds bounds = {}) {
+                                                                 MinFreeBounds bounds = {},
+                                                                 UserMinFree user = UserMinFree::KeptIfNotLower) {
   const std::uint64_t wanted = int_sqrt(lowmem_pages * (kPageSize / 1024) * 16);
-  if (tunables.user_min_free_kbytes >= 0 && wanted <= static_cast<std::uint64_t>(tunables.user_min_free_kbytes))
+  if (user == UserMinFree::KeptIfNotLower && tunables.user_min_free_kbytes >= 0 &&
+      wanted <= static_cast<std::uint64_t>(tunables.user_min_free_kbytes))
     return tunables.min_free_kbytes;
   return bounded(wanted, bounds.floor_kbytes, bounds.cap_kbytes);
 }
@@ -96,30 +100,43 @@ struct Watermarks {
   friend constexpr bool operator==(const Watermarks&, const Watermarks&) = default;
 };
 
-/// Σ managed over the zones among which min_free_kbytes is shared out: all that are not highmem, Movable included.
-[[nodiscard]] constexpr std::uint64_t watermark_lowmem_pages(std::span<const ZoneSize> zones) {
+/// True if a zone has a small MIN of its own and no share of min_free_kbytes: highmem, since 6.6 the Movable zone too.
+[[nodiscard]] constexpr bool has_own_min(const ZoneSize& zone, MovableZoneMarks movable) {
+  return zone.is_highmem || (movable == MovableZoneMarks::OwnSmall && zone.type == ZoneType::Movable);
+}
+
+/// Σ managed over the zones among which min_free_kbytes is shared out.
+[[nodiscard]] constexpr std::uint64_t watermark_lowmem_pages(std::span<const ZoneSize> zones,
+                                                             MovableZoneMarks movable = MovableZoneMarks::AsLowmem) {
   std::uint64_t sum = 0;
   for (const ZoneSize& zone : zones)
-    sum += zone.is_highmem ? 0 : zone.managed_pages;
+    sum += has_own_min(zone, movable) ? 0 : zone.managed_pages;
   return sum;
 }
 
 /// The marks of one zone; `lowmem_pages` is watermark_lowmem_pages() of the machine.
 ///
-/// A highmem zone keeps a small MIN of its own, but the distance between its marks follows its share.
+/// A zone with a small MIN of its own follows its share in the distance between its marks.
 /// Source: __setup_per_zone_wmarks(), mm/page_alloc.c.
 [[nodiscard]] constexpr Watermarks zone_watermarks(const ZoneSize& zone, std::uint64_t lowmem_pages,
-                                                   std::uint64_t min_free_kbytes,
-                                                   std::uint32_t watermark_scale_factor) {
+                                                   std::uint64_t min_free_kbytes, std::uint32_t watermark_scale_factor,
+                                                   WatermarkGaps gaps = WatermarkGaps::ScaledAndPromo,
+                                                   MovableZoneMarks movable = MovableZoneMarks::AsLowmem) {
   const std::uint64_t pages_min = min_free_kbytes / (kPageSize / 1024);
   // Without lowmem there is nothing to share out (and no zone that would get a share).
   const std::uint64_t share = lowmem_pages == 0 ? 0 : pages_min * zone.managed_pages / lowmem_pages;
-  const std::uint64_t distance = greater(share / 4, mult_frac(zone.managed_pages, watermark_scale_factor, 10000));
   Watermarks marks;
-  marks.min = zone.is_highmem ? bounded(zone.managed_pages / 1024, 32, 128) : share;
+  marks.min = has_own_min(zone, movable) ? bounded(zone.managed_pages / 1024, 32, 128) : share;
+  if (gaps == WatermarkGaps::Quarters) {
+    marks.low = marks.min + share / 4;
+    marks.high = marks.min + share / 2;  // an odd share is truncated once, not twice
+    return marks;
+  }
+  const std::uint64_t distance = greater(share / 4, mult_frac(zone.managed_pages, watermark_scale_factor, 10000));
   marks.low = marks.min + distance;
   marks.high = marks.low + distance;
-  marks.promo = marks.high + distance;
+  if (gaps == WatermarkGaps::ScaledAndPromo)
+    marks.promo = marks.high + distance;
   return marks;
 }
 
@@ -128,15 +145,19 @@ using LowmemReserve = std::array<std::int64_t, kMaxZoneTypes>;
 
 /// The reserve of zone `index` of a node: the managed pages of the zones above, up to the request's, over `ratio`.
 ///
-/// `node_managed`: managed pages of each zone type of the node, by index. A ratio below 1 stands for 0, "no reserve".
+/// `node_managed`: managed pages of each zone type of the node, by index. A ratio below 1 stands for "no reserve", or
+/// for 1; `rule` says which, and whether a zone without managed pages has a reserve all the same.
 /// Source: setup_per_zone_lowmem_reserve(), mm/page_alloc.c.
 [[nodiscard]] constexpr LowmemReserve lowmem_reserve(std::span<const std::uint64_t> node_managed, ZoneIndex index,
-                                                     std::int64_t ratio) {
+                                                     std::int64_t ratio, LowmemRatio rule = LowmemRatio::ZeroIsOff) {
+  const bool old = rule == LowmemRatio::AtLeastOne;
+  if (old && ratio < 1)
+    ratio = 1;
   LowmemReserve reserve{};
   std::uint64_t above = 0;
   for (std::size_t j = index.raw() + 1; j < node_managed.size(); ++j) {
     above += node_managed[j];
-    if (ratio >= 1 && node_managed[index.raw()] != 0)
+    if (ratio >= 1 && (old || node_managed[index.raw()] != 0))
       reserve[j] = static_cast<std::int64_t>(above / static_cast<std::uint64_t>(ratio));
   }
   return reserve;
@@ -186,22 +207,26 @@ inline constexpr unsigned kMaxStatThreshold = 125;
 
 /// How much a per-cpu list of a zone moves at once, and holds.
 struct PcpSize {
-  std::uint32_t high = 0;
+  std::uint32_t high = 0;  ///< PcpSizing::Range: the least
   std::uint32_t batch = 1;
+  std::uint32_t high_max = 0;  ///< PcpSizing::Range only
   friend constexpr bool operator==(PcpSize, PcpSize) = default;
 };
 
 /// In force before the lists are set up, and while they are disabled: a freed page is returned at once, refills take 1.
-inline constexpr PcpSize kBootPcpSize{.high = 0, .batch = 1};
+inline constexpr PcpSize kBootPcpSize{.high = 0, .batch = 1, .high_max = 0};
 
-/// Pages that a per-cpu list takes from, or returns to, the free lists in one go.
-/// Source: zone_batchsize(), mm/page_alloc.c.
-[[nodiscard]] constexpr std::uint32_t pcp_batch(std::uint64_t managed_pages) {
-  // 1/1024 of the zone, at most 1 MiB, and a quarter of that: then one less than a power of two, so that the cache
+/// Pages that a per-cpu list takes from, or returns to, the free lists in one go; 0 in tiny zones, where it is 1.
+/// `cap_bytes`: 1 MiB, to 4.17 512 KiB. Source: zone_batchsize(), mm/page_alloc.c.
+[[nodiscard]] constexpr std::uint32_t pcp_raw_batch(std::uint64_t managed_pages, std::uint64_t cap_bytes) {
+  // 1/1024 of the zone, at most the cap, and a quarter of that: then one less than a power of two, so that the cache
   // colours of what moves together differ.
-  const std::uint64_t quarter = greater(1, lesser(managed_pages >> 10, 1024 * 1024 / kPageSize) / 4);
-  const std::uint64_t batch = std::bit_floor(quarter + quarter / 2) - 1;
-  return static_cast<std::uint32_t>(greater(1, batch));
+  const std::uint64_t quarter = greater(1, lesser(managed_pages >> 10, cap_bytes / kPageSize) / 4);
+  return static_cast<std::uint32_t>(std::bit_floor(quarter + quarter / 2) - 1);
+}
+/// The same, at least 1.
+[[nodiscard]] constexpr std::uint32_t pcp_batch(std::uint64_t managed_pages) {
+  return static_cast<std::uint32_t>(greater(1, pcp_raw_batch(managed_pages, 1024 * 1024)));
 }
 
 /// Pages a per-cpu list may hold: the LOW mark (with boost) shared by the node's CPUs, or 1/fraction of the zone.
@@ -215,10 +240,36 @@ inline constexpr PcpSize kBootPcpSize{.high = 0, .batch = 1};
   return static_cast<std::uint32_t>(greater(total / greater(1, cpus), std::uint64_t{batch} * 4));
 }
 
+/// Per-cpu lists of six batches, or of a fraction of the zone, whatever the number of CPUs.
+/// Source: pageset_set_batch(), pageset_set_high() to 5.12.
+[[nodiscard]] constexpr PcpSize pcp_size_of_batches(std::uint64_t managed_pages, std::uint32_t fraction,
+                                                    std::uint64_t cap_bytes) {
+  if (fraction != 0) {
+    const std::uint64_t high = managed_pages / fraction;
+    constexpr std::uint64_t kBatchMax = 96;
+    const std::uint64_t batch = bounded(high / 4, 1, kBatchMax);
+    return {static_cast<std::uint32_t>(high), static_cast<std::uint32_t>(batch), 0};
+  }
+  const std::uint32_t batch = pcp_raw_batch(managed_pages, cap_bytes);
+  // Six times what was computed, not six times the batch: tiny zones keep nothing.
+  return {6 * batch, batch < 1 ? 1 : batch, 0};
+}
+
+/// `low_pages` includes the boost; see pcp_high() for the others.
 [[nodiscard]] constexpr PcpSize pcp_size(std::uint64_t managed_pages, std::uint64_t low_pages,
-                                         std::uint32_t high_fraction, std::uint32_t cpus) {
+                                         std::uint32_t high_fraction, std::uint32_t cpus,
+                                         PcpSizing sizing = PcpSizing::LowMark) {
   const std::uint32_t batch = pcp_batch(managed_pages);
-  return PcpSize{pcp_high(managed_pages, low_pages, batch, high_fraction, cpus), batch};
+  switch (sizing) {
+    case PcpSizing::SixBatchesOf512K: return pcp_size_of_batches(managed_pages, high_fraction, 512 * 1024);
+    case PcpSizing::SixBatchesOf1M: return pcp_size_of_batches(managed_pages, high_fraction, 1024 * 1024);
+    case PcpSizing::LowMark: return {pcp_high(managed_pages, low_pages, batch, high_fraction, cpus), batch, 0};
+    case PcpSizing::Range: break;
+  }
+  // Between the share of LOW and that of an eighth of the zone; a user's fraction fixes both.
+  constexpr std::uint32_t kEighth = 8;
+  return {pcp_high(managed_pages, low_pages, batch, high_fraction, cpus), batch,
+          pcp_high(managed_pages, low_pages, batch, high_fraction == 0 ? kEighth : high_fraction, cpus)};
 }
 
 }  // namespace mmbox

@@ -125,6 +125,60 @@ constexpr std::size_t build_zonelist(std::span<const ZoneConfig> zones, std::siz
   return count;
 }
 
+/// Writes a zonelist in zone order: the highest zone type of every node of `order`, then the next lower one, ….
+/// Source: build_zonelists_in_zone_order(), until 4.13.
+constexpr std::size_t build_zonelist_by_zone(std::span<const ZoneConfig> zones, std::size_t zone_types,
+                                             std::span<const NodeId> order, std::span<ZoneRef> out) {
+  std::size_t count = 0;
+  for (std::size_t i = zone_types; i-- > 0;) {
+    for (const NodeId node : order) {
+      const std::size_t id = node.raw() * zone_types + i;
+      if (zones[id].present != PageCount{} && zones[id].type != ZoneType::Device)
+        out[count++] = ZoneRef{ZoneId{id}, ZoneIndex{i}, node};
+    }
+  }
+  return count;
+}
+
+/// True if 3.10's default is zone order: the zones below Normal are worth saving for those who need them.
+///
+/// `zones` has the shape [nodes][zone_types]. With one node both orders are the same. Source: default_zonelist_order().
+[[nodiscard]] constexpr bool prefers_zone_order(std::span<const ZoneConfig> zones, std::size_t zone_types) {
+  std::uint64_t low = 0;
+  std::uint64_t total = 0;
+  std::uint64_t with_memory = 0;
+  const auto add = [&](std::size_t node, std::uint64_t& node_low, std::uint64_t& node_total) {
+    bool has_normal = false;
+    for (std::size_t i = 0; i < zone_types; ++i) {
+      const ZoneConfig& zone = zones[node * zone_types + i];
+      node_total += zone.present.raw();
+      node_low += zone.type < ZoneType::Normal ? zone.present.raw() : 0;
+      has_normal = has_normal || (zone.type == ZoneType::Normal && zone.present != PageCount{});
+    }
+    return has_normal;
+  };
+  const std::size_t nodes = zones.size() / zone_types;
+  for (std::size_t n = 0; n < nodes; ++n) {
+    std::uint64_t node_total = 0;
+    // A node with low memory alone would be bypassed by its own requests.
+    if (!add(n, low, node_total))
+      return false;
+    total += node_total;
+    with_memory += node_total != 0 ? 1 : 0;
+  }
+  if (low == 0 || low > total / 2)
+    return false;
+  const std::uint64_t average = total / (with_memory + 1);
+  for (std::size_t n = 0; n < nodes; ++n) {
+    std::uint64_t node_low = 0;
+    std::uint64_t node_total = 0;
+    static_cast<void>(add(n, node_low, node_total));
+    if (node_low != 0 && node_total > average && node_low > node_total * 70 / 100)
+      return false;
+  }
+  return true;
+}
+
 /// The first position at or after `from` that a request may use, or the list's length.
 ///
 /// The first zone of a request is next_zone(list, 0, …); after position p comes next_zone(list, p + 1, …).

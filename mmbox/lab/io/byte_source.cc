@@ -137,7 +137,7 @@ struct ByteSource::State {
       if (auto ok = fill_stored(); !ok)
         return ok;
       const std::size_t n = std::min(stored_left.size(), decoded.size() - left.size());
-      std::memcpy(decoded.data() + left.size(), stored_left.data(), n);
+      std::copy_n(stored_left.begin(), n, decoded.begin() + static_cast<std::ptrdiff_t>(left.size()));
       stored_left.remove_prefix(n);
       left = {decoded.data(), left.size() + n};
       return {};
@@ -170,7 +170,8 @@ struct ByteSource::State {
   // Moves what is left to the front of `decoded`.
   void compact() {
     decoded.resize(kDecodedBuffer);
-    std::memmove(decoded.data(), left.data(), left.size());
+    if (!left.empty())
+      std::memmove(decoded.data(), left.data(), left.size());
     left = {decoded.data(), left.size()};
   }
 };

@@ -16,7 +16,7 @@
 namespace mmbox::lab {
 
 struct TraceReplayOptions {
-  std::optional<Generation> generation;  ///< nullopt: the one that stands for the snapshot's release
+  std::optional<Generation> generation{};  ///< nullopt: the one that stands for the snapshot's release
   /// Called now and then with how far the trace is read.
   std::function<void(Progress)> progress;
 };

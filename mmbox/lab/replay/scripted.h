@@ -14,8 +14,8 @@
 namespace mmbox::lab {
 
 struct ScriptedOptions {
-  std::string run;                       ///< label of the only run to replay; empty: all
-  std::optional<Generation> generation;  ///< nullopt: the one that stands for the snapshot's release
+  std::string run{};                       ///< label of the only run to replay; empty: all
+  std::optional<Generation> generation{};  ///< nullopt: the one that stands for the snapshot's release
 };
 
 /// Replays the script log `path`. An Error if it cannot be read, or holds no run of that label.

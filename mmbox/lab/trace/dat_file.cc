@@ -20,7 +20,9 @@ namespace mmbox::lab {
 namespace {
 
 constexpr std::uint64_t kSectionMax = 256U << 20;  // event formats and kallsyms are a few MiB
-constexpr std::uint32_t kChunkMax = 64U << 20;     // trace-cmd writes some tens of KiB
+// trace-cmd packs ten pages into a chunk. One chunk per cpu is held; all of them together take no more than kChunksMax.
+constexpr std::uint64_t kChunkMax = 64U << 20;
+constexpr std::uint64_t kChunksMax = 4ULL << 30;
 constexpr std::uint32_t kCpusMax = 4096;
 constexpr std::uint32_t kNameMax = 256;
 constexpr std::string_view kRemedy = "check the file with 'trace-cmd report', or record it again";
@@ -366,7 +368,7 @@ class Walker {
 
   Expected<void> check() {
     const std::uint32_t page = layout_.page_size;
-    if (page < 256 || page > (1U << 20) || (page & (page - 1)) != 0)
+    if (page < 256 || page > (1U << 16) || (page & (page - 1)) != 0)
       return error(0, fmt::format("a page size of {} bytes is impossible", page));
     if (layout_.cpus.empty())
       return error(0, "the file holds no events of the ring buffer");
@@ -378,6 +380,12 @@ class Walker {
       if (!layout_.compressed && cpu.size % page != 0)
         return error(cpu.offset, fmt::format("the events of cpu {} are no whole pages", cpu.cpu));
     }
+    std::vector<DatCpu> sorted = layout_.cpus;
+    std::sort(sorted.begin(), sorted.end(), [](const DatCpu& a, const DatCpu& b) { return a.offset < b.offset; });
+    for (std::size_t i = 1; i < sorted.size(); ++i)
+      if (sorted[i - 1].offset + sorted[i - 1].size > sorted[i].offset && sorted[i].size != 0)
+        return error(sorted[i].offset, "two cpus have the same pages");
+    layout_.chunk_max = std::min(kChunkMax, kChunksMax / layout_.cpus.size());
     return {};
   }
 
@@ -401,6 +409,7 @@ DatPages::DatPages(int fd, std::string name, const DatLayout& layout, const DatC
       name_(std::move(name)),
       page_size_(layout.page_size),
       compressed_(layout.compressed),
+      chunk_max_(layout.chunk_max),
       begin_(cpu.offset),
       at_(cpu.offset),
       end_(cpu.offset + cpu.size),
@@ -425,7 +434,7 @@ Expected<void> DatPages::read_chunk() {
   Cursor in{fd_, at_, end_};
   const auto stored = in.number<std::uint32_t>();
   const auto plain = in.number<std::uint32_t>();
-  if (in.failed() || stored > in.left() || plain > kChunkMax || plain == 0 || plain % page_size_ != 0)
+  if (in.failed() || stored > in.left() || plain > chunk_max_ || plain == 0 || plain % page_size_ != 0)
     return error("a chunk of compressed pages is damaged");
   stored_.resize(stored);
   pages_.resize(plain);

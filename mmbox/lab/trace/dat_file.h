@@ -25,10 +25,11 @@ struct DatCpu {
 struct DatLayout {
   unsigned version = 0;  ///< 6 or 7
   std::uint32_t page_size = 0;
-  bool compressed = false;  ///< pages lie in zstd chunks
-  std::string clock;        ///< "local", "counter", …; empty if not told
-  std::string release;      ///< of the kernel; empty if not told
-  std::string tasks;        ///< lines of "PID NAME"
+  bool compressed = false;      ///< pages lie in zstd chunks
+  std::uint64_t chunk_max = 0;  ///< bytes that a chunk may take unpacked
+  std::string clock;            ///< "local", "counter", …; empty if not told
+  std::string release;          ///< of the kernel; empty if not told
+  std::string tasks;            ///< lines of "PID NAME"
   std::vector<DatCpu> cpus;
 };
 
@@ -56,6 +57,7 @@ class DatPages {
   std::string name_;
   std::uint32_t page_size_;
   bool compressed_;
+  std::uint64_t chunk_max_;
   std::uint64_t begin_;
   std::uint64_t at_;
   std::uint64_t end_;

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
 #include <trace-cmd.h>
 
 struct mmbox_dat {
