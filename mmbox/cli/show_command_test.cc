@@ -162,5 +162,18 @@ TEST(LogMoment, TheLabelStandsBehindTheLastColon) {
   EXPECT_EQ(log_moment(path + ":label").label, "label");
 }
 
+TEST(ShowCommand, ARecordedKernelIsShownInItsOwnFormat) {
+  for (const auto& [file, has, has_not] :
+       {std::tuple{"linux-5.10/pressure-2", "kernel\": \"linux-5.10", "high_max"},
+        std::tuple{"linux-6.12/pressuren-2", "kernel\": \"linux-6.12", "linux-6.1\""},
+        std::tuple{"linux-7.2/pressuren-2", "kernel\": \"linux-7.2", "linux-6.1\""}}) {
+    const std::string log = std::string{MMBOX_TEST_DATA "/recordings/"} + file + ".log.zst";
+    const std::string label = std::string{file}.substr(std::string{file}.find('/') + 1) + "-before";
+    const Ran ran = show({log + ":" + label, "--view", "zoneinfo", "--json"});
+    EXPECT_EQ(ran.exit_code, kDone) << ran.err;
+    EXPECT_THAT(ran.out, AllOf(HasSubstr(has), testing::Not(HasSubstr(has_not))));
+  }
+}
+
 }  // namespace
 }  // namespace mmbox::cli

@@ -4,6 +4,8 @@
 
 #include <ostream>
 
+#include "mmbox/cli/chosen_generation.h"
+#include "mmbox/lab/generations/generations.h"
 #include "mmbox/lab/image/boot.h"
 #include "mmbox/lab/machine_spec/machine_spec.h"
 #include "mmbox/lab/machine_spec/settings.h"
@@ -12,7 +14,7 @@
 namespace mmbox::cli {
 
 lab::Expected<ShownMachine> shown_machine(const lab::Snapshot& snapshot) {
-  const lab::GenerationChoice choice = lab::generation_of(snapshot);
+  const lab::GenerationChoice choice = lab::generation_of_recording(snapshot.release());
   lab::Expected<lab::Image> image = lab::image_of(snapshot, *choice.generation);
   if (!image)
     return image.error();
@@ -95,10 +97,16 @@ std::string views_help() {
 
 namespace {
 
-lab::Expected<ShownMachine> described(const std::vector<std::string>& words) {
-  const lab::Expected<lab::MachineSpec> spec = lab::load_machine(fmt::format("{}", fmt::join(words, " ")));
+lab::Expected<ShownMachine> described(const std::vector<std::string>& words, const std::string& generation) {
+  lab::Expected<lab::MachineSpec> spec = lab::load_machine(fmt::format("{}", fmt::join(words, " ")));
   if (!spec)
     return spec.error();
+  if (!generation.empty()) {
+    const auto chosen = chosen_generation(generation);
+    if (!chosen)
+      return chosen.error();
+    spec->generation = **chosen;
+  }
   lab::Expected<lab::Image> image = lab::boot_machine(*spec);
   if (!image) {
     // The description's reader names the place of what it refuses; what the engine refuses has only the description.
@@ -137,14 +145,20 @@ lab::Expected<void> apply(const std::vector<std::string>& settings, Machine& mac
 }  // namespace
 
 lab::Expected<ShownMachine> asked_machine(const std::vector<std::string>& words, const std::string& snapshot,
-                                          const std::vector<std::string>& settings) {
+                                          const std::vector<std::string>& settings, const std::string& generation) {
   if (words.empty() == snapshot.empty())
     return lab::Error{.message = words.empty() ? "no machine is given" : "two machines are given",
                       .remedy = "give either a description, as 64G or a .toml file, or --snapshot FILE[:LABEL]"};
+  if (!snapshot.empty() && !generation.empty())
+    return lab::Error{.file = "--generation " + generation,
+                      .message = "a snapshot is of one kernel, whose rules it gets",
+                      .remedy =
+                          "leave --generation out; `mmbox replay … --generation NAME --free` shows what another "
+                          "kernel does with a recorded demand"};
   const LogMoment moment = log_moment(snapshot);
   lab::Expected<ShownMachine> machine = [&]() -> lab::Expected<ShownMachine> {
     if (snapshot.empty())
-      return described(words);
+      return described(words, generation);
     const lab::Expected<lab::Snapshot> recorded = lab::load_snapshot(moment.file, moment.label);
     return recorded ? shown_machine(*recorded) : lab::Expected<ShownMachine>{recorded.error()};
   }();

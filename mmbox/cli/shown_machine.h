@@ -30,10 +30,12 @@ struct ShownMachine {
 [[nodiscard]] lab::Expected<ShownMachine> shown_machine(const lab::Snapshot& snapshot);
 
 /// The machine that a command's words ask for: a description (words, synthetic form, TOML file) or, instead, a recorded
-/// snapshot ("FILE[:LABEL]"); with `settings` ("NAME=VALUE") written after boot.
+/// snapshot ("FILE[:LABEL]"); with `settings` ("NAME=VALUE") written after boot. A `generation` replaces the one that
+/// the description names; a snapshot has the rules of its own kernel.
 [[nodiscard]] lab::Expected<ShownMachine> asked_machine(const std::vector<std::string>& words,
                                                         const std::string& snapshot,
-                                                        const std::vector<std::string>& settings);
+                                                        const std::vector<std::string>& settings,
+                                                        const std::string& generation);
 
 /// What is to be shown of it.
 struct Shown {

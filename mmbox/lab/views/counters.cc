@@ -5,6 +5,8 @@
 #include <charconv>
 #include <optional>
 
+#include "mmbox/lab/generations/generations.h"
+
 namespace mmbox::lab {
 namespace {
 
@@ -34,17 +36,8 @@ std::int64_t find(const Map& map, const Key& key, std::string_view name) {
 
 }  // namespace
 
-GenerationChoice generation_of(const Snapshot& snapshot) {
-  const auto release = snapshot.release();
-  if (!release)
-    return {.generation = &kLinux61, .note = {}};
-  if (const auto choice = generation_of_release(*release))
-    return *choice;
-  return {.generation = &kLinux61, .note = fmt::format("release \"{}\" is no version; taken for linux-6.1", *release)};
-}
-
 Expected<const ProcFormat*> proc_format_of(const Snapshot& snapshot) {
-  const GenerationChoice choice = generation_of(snapshot);
+  const GenerationChoice choice = generation_of_recording(snapshot.release());
   const ProcFormat* const format = proc_format(choice.generation->name);
   if (format == nullptr) {
     std::string known;

@@ -8,14 +8,10 @@
 #include <vector>
 
 #include "mmbox/lab/error.h"
-#include "mmbox/lab/generations/generations.h"
 #include "mmbox/lab/snapshot/snapshot.h"
 #include "mmbox/mmbox.h"
 
 namespace mmbox::lab {
-
-/// The generation that stands for a snapshot's kernel; recordings without a release are of 6.1.
-[[nodiscard]] GenerationChoice generation_of(const Snapshot& snapshot);
 
 /// The text format that a snapshot's kernel prints.
 ///
