@@ -593,7 +593,11 @@ TEST(GenerationOfRelease, IsTheNearestWithAWord) {
         Case{"6.1.50", &kLinux610, true}, Case{"5.10.0-32-cloud-amd64", &kLinux510, false},
         Case{"6.12.95+deb12-cloud-amd64", &kLinux612, false}, Case{"7.2.13+deb14-cloud-amd64", &kLinux72, false},
         Case{"5.15.0-100-generic", &kLinux61, true}, Case{"2.6.32", &kLinux310, true}, Case{"4.19.0", &kLinux412, true},
-        Case{"linux-6.12", &kLinux612, false}, Case{"9.0.1", &kLinux72, true}}) {
+        Case{"9.0.1", &kLinux72, true},
+        // A series alone, and a distribution's name, say nothing of a point release; a 0 that stands alone does.
+        Case{"linux-6.12", &kLinux612, false}, Case{"6.12", &kLinux612, false}, Case{"6.12.0", &kLinux612, true},
+        Case{"linux-6.1", &kLinux61, false}, Case{"6.1.0", &kLinux610, false}, Case{"linux-6.1.0", &kLinux610, false},
+        Case{"4.12.0", &kLinux412, false}}) {
     const auto choice = lab::generation_of_release(c.release);
     ASSERT_TRUE(choice) << c.release;
     EXPECT_EQ(choice->generation->name, c.generation->name) << c.release;

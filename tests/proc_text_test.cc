@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mmbox/lab/generations/generations.h"
 #include "mmbox/lab/image/image.h"
 #include "mmbox/lab/machine_spec/machine_spec.h"
 #include "mmbox/lab/snapshot/snapshot_testing.h"
@@ -160,7 +161,7 @@ class ProcText : public ::testing::TestWithParam<Moment> {
     EXPECT_TRUE(format) << format.error().text();
     format_ = *format;
     host_ = RecordedCounters{snapshot_, *format_};
-    Expected<Image> image = image_of(snapshot_, kLinux61);
+    Expected<Image> image = image_of(snapshot_, *generation_of_recording(snapshot_.release()).generation);
     EXPECT_TRUE(image) << image.error().text();
     image_.emplace(std::move(image).value());
   }

@@ -26,6 +26,7 @@ Examples
   mmbox boot "node:2(memory=64GB) core:8 pu:1"       the same in hwloc's words
   mmbox boot examples/machines/laptop.toml --view buddyinfo,pagetypeinfo
   mmbox boot 64G --set vm.min_free_kbytes=1048576 --view zoneinfo
+  mmbox boot 64G --generation linux-7.2 --view zoneinfo
   mmbox boot --snapshot run.log.zst:before --set vm.watermark_scale_factor=100 --view zoneinfo
   mmbox boot 64G --view vmstat,zoneinfo --json       for programs
 
@@ -35,6 +36,7 @@ struct Options {
   std::vector<std::string> words{};
   std::string snapshot{};
   std::vector<std::string> settings{};
+  std::string generation{};
   std::vector<std::string> views{};
   std::string zone{};
   bool lists = false;
@@ -46,12 +48,15 @@ int run(const Options& options, const Streams& streams) {
   if (!what)
     return refuse(streams, kCommand, what.error());
 
-  lab::Expected<ShownMachine> machine = asked_machine(options.words, options.snapshot, options.settings);
+  lab::Expected<ShownMachine> machine =
+      asked_machine(options.words, options.snapshot, options.settings, options.generation);
   if (!machine)
     return refuse(streams, kCommand, machine.error());
 
+  if (!options.settings.empty() && !machine->rules_note.empty())
+    streams.err << "mmbox boot: note: " << machine->rules_note << '\n';
   if (!machine->doubt.empty())
-    streams.err << "mmbox boot: " << machine->doubt << "; counters of the kernel are shown as 0\n";
+    streams.err << "mmbox boot: " << machine->doubt << '\n';
   if (options.json) {
     nlohmann::ordered_json json{{"schema", kSchema}};
     json.update(to_json(*machine, *what));
@@ -71,6 +76,8 @@ CLI::App* add_boot_command(CLI::App& app, int& exit_code, const Streams& streams
   command->add_option("MACHINE", options->words,
                       "words (\"2 nodes of 64G, 16 cpus\"), hwloc's synthetic form, or a file that ends in .toml");
   command->add_option("--snapshot", options->snapshot, "FILE[:LABEL]: the machine of a recorded snapshot");
+  command->add_option("--generation", options->generation,
+                      "the kernel of a described machine, as linux-6.12 (default: linux-6.1)");
   command->add_option("--set", options->settings, "NAME=VALUE: write a setting after boot (vm.min_free_kbytes=65536)")
       ->take_all();
   command->add_option("--view", options->views, "what to print, several with commas between (default: buddyinfo)")

@@ -138,5 +138,31 @@ TEST(BootCommand, HelpHasViewsExamplesAndExitCodes) {
   EXPECT_THAT(ran.out, AllOf(HasSubstr("pagetypeinfo"), HasSubstr("Examples"), HasSubstr("Exit code: 0")));
 }
 
+TEST(BootCommand, MakesTheMachineOfTheGenerationAskedFor) {
+  const Ran old = boot({"4G", "--generation", "linux-5.10", "--view", "zoneinfo"});
+  EXPECT_EQ(old.exit_code, kDone) << old.err;
+  const Ran recent = boot({"4G", "--generation", "linux-6.12", "--view", "zoneinfo"});
+  EXPECT_EQ(recent.exit_code, kDone) << recent.err;
+  // Six batches of 63 pages; and a counter that only the newer kernel has.
+  EXPECT_THAT(old.out, AllOf(HasSubstr("high:  378"), testing::Not(HasSubstr("nr_unaccepted"))));
+  EXPECT_THAT(recent.out, HasSubstr("nr_unaccepted"));
+}
+
+TEST(BootCommand, AGenerationWithoutRecordedFilesIsPrintedAsTheNearestAndFlagged) {
+  const Ran ran = boot({"4G", "--generation", "linux-3.10"});
+  EXPECT_EQ(ran.exit_code, kFlagged);
+  EXPECT_THAT(ran.err, HasSubstr("no files of linux-3.10 are recorded; printed as linux-5.10 does"));
+}
+
+TEST(BootCommand, RefusesAGenerationThatIsUnknownOrBesideASnapshot) {
+  const Ran unknown = boot({"4G", "--generation", "linux-2.6"});
+  EXPECT_EQ(unknown.exit_code, kUnusable);
+  EXPECT_THAT(unknown.err, AllOf(HasSubstr("linux-2.6"), HasSubstr("known are linux-3.10")));
+  const Ran snapshot =
+      boot({"--snapshot", test_data("recordings/linux-6.12/pressuren-2.log.zst"), "--generation", "linux-6.1"});
+  EXPECT_EQ(snapshot.exit_code, kUnusable);
+  EXPECT_THAT(snapshot.err, HasSubstr("a snapshot is of one kernel"));
+}
+
 }  // namespace
 }  // namespace mmbox::cli

@@ -5,6 +5,7 @@
 #include "mmbox/cli/boot_command.h"
 #include "mmbox/cli/convert_command.h"
 #include "mmbox/cli/explain_command.h"
+#include "mmbox/cli/generations_command.h"
 #include "mmbox/cli/replay_command.h"
 #include "mmbox/cli/show_command.h"
 #include "mmbox/cli/step_command.h"
@@ -20,6 +21,7 @@ Start with
   mmbox boot 64G --view zoneinfo                   a machine, and what its /proc shows
   mmbox explain dmesg.txt                          why an allocation failed
   mmbox replay top trace.dat --from snapshots.log  a real kernel's traffic through the engine
+  mmbox generations --diff linux-6.1 linux-6.12    what an upgrade changes
 
 `mmbox COMMAND --help` has examples for each command.)");
   int exit_code = 0;
@@ -29,6 +31,7 @@ Start with
   mmbox::cli::add_replay_command(app, exit_code);
   mmbox::cli::add_step_command(app, exit_code);
   mmbox::cli::add_convert_command(app, exit_code);
+  mmbox::cli::add_generations_command(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -7,9 +7,11 @@
 #include <ostream>
 #include <string>
 
+#include "mmbox/cli/chosen_generation.h"
+#include "mmbox/cli/free_report.h"
 #include "mmbox/cli/progress.h"
-#include "mmbox/lab/generations/generations.h"
 #include "mmbox/lab/replay/buddy.h"
+#include "mmbox/lab/replay/free_replay.h"
 #include "mmbox/lab/replay/scripted.h"
 #include "mmbox/lab/replay/top.h"
 
@@ -24,6 +26,7 @@ struct Options {
   std::string from{};
   std::string run{};
   std::string generation{};
+  bool free = false;
   bool json = false;
 };
 
@@ -127,40 +130,75 @@ void write_text(const lab::ReplayReport& report, std::ostream& out) {
     out << "  note: " << note << '\n';
 }
 
-lab::Expected<std::optional<Generation>> chosen_generation(const std::string& name) {
-  if (name.empty())
-    return std::optional<Generation>{};
-  if (const Generation* generation = lab::generation_named(name))
-    return std::optional{*generation};
-  std::string known;
-  for (const Generation* generation : lab::generations())
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", generation->name);
-  return lab::Error{.file = "--generation " + name, .message = "no such generation", .remedy = "known are " + known};
-}
-
 enum class Strength : std::uint8_t { Scripted, Buddy, Top };
 
-int run(Strength strength, const Options& options, const Streams& streams) {
-  const auto generation = chosen_generation(options.generation);
-  if (!generation)
-    return refuse(streams, "replay", generation.error());
-  const auto replay = [&]() -> lab::Expected<lab::ReplayReport> {
+/// Why the words make no sense together; nullopt if they do.
+std::optional<lab::Error> contradiction(Strength strength, const Options& options) {
+  if (!options.free)
+    return std::nullopt;
+  if (strength == Strength::Buddy)
+    return lab::Error{.file = "--free",
+                      .message = "at the level of the free lists there are no requests that could be served otherwise",
+                      .remedy = "use `mmbox replay top TRACE --from LOG --generation NAME --free`"};
+  if (options.generation.empty())
+    return lab::Error{.file = "--free",
+                      .message = "no second generation to run the demand under",
+                      .remedy = "add --generation NAME; `mmbox generations` lists them"};
+  return std::nullopt;
+}
+
+/// An error with the name of the input, if it has none of its own.
+lab::Error named(lab::Error error, const Options& options) {
+  if (error.file.empty())
+    error.file = options.input;
+  return error;
+}
+
+int run_free(Strength strength, const Options& options, const Generation& other, const Streams& streams) {
+  const auto replay = [&] {
     if (strength == Strength::Scripted)
-      return lab::replay_scripted(options.input, {.run = options.run, .generation = *generation});
+      return lab::free_replay_script(options.input, {.run = options.run, .left = {}, .right = other});
     ProgressLine line{"replaying " + options.input};
     const LogMoment from = log_moment(options.from);
-    const lab::TraceReplayOptions how{.generation = *generation,
+    return lab::free_replay_trace(
+        options.input, from.file, from.label,
+        {.run = {}, .left = {}, .right = other, .progress = [&](lab::Progress progress) { line.show(progress); }});
+  };
+  const auto report = replay();
+  if (!report)
+    return refuse(streams, "replay", named(report.error(), options));
+  if (options.json)
+    streams.out << cli::to_json(*report).dump(2) << '\n';
+  else
+    cli::write_text(*report, streams.out);
+  return finish(streams, "replay", report->first_difference ? kFlagged : kDone);
+}
+
+int run(Strength strength, const Options& options, const Streams& streams) {
+  if (const auto error = contradiction(strength, options))
+    return refuse(streams, "replay", *error);
+  std::optional<Generation> generation;
+  if (!options.generation.empty()) {
+    const auto chosen = chosen_generation(options.generation);
+    if (!chosen)
+      return refuse(streams, "replay", chosen.error());
+    generation = **chosen;
+  }
+  if (options.free)
+    return run_free(strength, options, *generation, streams);
+  const auto replay = [&]() -> lab::Expected<lab::ReplayReport> {
+    if (strength == Strength::Scripted)
+      return lab::replay_scripted(options.input, {.run = options.run, .generation = generation});
+    ProgressLine line{"replaying " + options.input};
+    const LogMoment from = log_moment(options.from);
+    const lab::TraceReplayOptions how{.generation = generation,
                                       .progress = [&](lab::Progress progress) { line.show(progress); }};
     return strength == Strength::Buddy ? lab::replay_buddy(options.input, from.file, from.label, how)
                                        : lab::replay_top(options.input, from.file, from.label, how);
   };
   const auto report = replay();
-  if (!report) {
-    lab::Error error = report.error();
-    if (error.file.empty())
-      error.file = options.input;
-    return refuse(streams, "replay", error);
-  }
+  if (!report)
+    return refuse(streams, "replay", named(report.error(), options));
   if (options.json)
     streams.out << to_json(*report).dump(2) << '\n';
   else
@@ -171,6 +209,8 @@ int run(Strength strength, const Options& options, const Streams& streams) {
 void add_common(CLI::App& command, Options& options) {
   command.add_option("--generation", options.generation,
                      "decide by this kernel's rules (default: the recorded kernel's)");
+  command.add_flag("--free", options.free,
+                   "run the demand under the recorded kernel's rules and under --generation's, off the recorded path");
   command.add_flag("--json", options.json, "print JSON");
 }
 
@@ -186,8 +226,12 @@ Examples
   mmbox replay scripted basic-1.log.zst --run basic-1 --json
   mmbox replay buddy workload.dat.zst --from workload.log.zst
   mmbox replay top workload.dat.zst --from workload.log.zst:workload-before
+  mmbox replay top workload.dat.zst --from workload.log.zst --generation linux-6.12 --free
 
-Exit code: 0 everything agrees; 1 something differs; 2 an input that cannot be used.)");
+With --free nothing is compared with the recording: the same requests and frees run on two engines side by side, and
+the report says which request they first answered otherwise, by which rule, and what has become of memory at the end.
+
+Exit code: 0 everything agrees (both give the same frames); 1 something differs; 2 an input that cannot be used.)");
 
   const auto scripted = std::make_shared<Options>();
   CLI::App* const calls =

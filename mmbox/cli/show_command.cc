@@ -191,7 +191,7 @@ int run(const Options& options, const Streams& streams) {
   }
   std::vector<std::string> doubts = snapshot->doubts;
   if (!machine->doubt.empty())
-    doubts.push_back(machine->doubt + "; counters of the kernel are shown as 0");
+    doubts.push_back(machine->doubt);
   for (const std::string& doubt : doubts)
     streams.err << fmt::format("mmbox show: {}: {}\n", moment.file, doubt);
   if (options.json) {

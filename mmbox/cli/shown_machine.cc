@@ -4,6 +4,8 @@
 
 #include <ostream>
 
+#include "mmbox/cli/chosen_generation.h"
+#include "mmbox/lab/generations/generations.h"
 #include "mmbox/lab/image/boot.h"
 #include "mmbox/lab/machine_spec/machine_spec.h"
 #include "mmbox/lab/machine_spec/settings.h"
@@ -12,13 +14,20 @@
 namespace mmbox::cli {
 
 lab::Expected<ShownMachine> shown_machine(const lab::Snapshot& snapshot) {
-  lab::Expected<lab::Image> image = lab::image_of(snapshot, kLinux61);
+  const lab::GenerationChoice choice = lab::generation_of_recording(snapshot.release());
+  lab::Expected<lab::Image> image = lab::image_of(snapshot, *choice.generation);
   if (!image)
     return image.error();
   const lab::Expected<const ProcFormat*> format = lab::proc_format_of(snapshot);
   if (format)
-    return ShownMachine{std::move(*image), *format, lab::RecordedCounters{snapshot, **format}, {}};
-  return ShownMachine{std::move(*image), proc_format(kLinux61.name), {}, format.error().text()};
+    return ShownMachine{std::move(*image), *format, lab::RecordedCounters{snapshot, **format}, {}, choice.note};
+  const std::string doubt = format.error().text() + "; counters of the kernel are shown as 0";
+  return ShownMachine{std::move(*image), nearest_format(*choice.generation), {}, doubt, choice.note};
+}
+
+const ProcFormat* nearest_format(const Generation& generation) {
+  const ProcFormat* const own = proc_format(generation.name);
+  return own != nullptr ? own : &proc_formats().front();
 }
 
 lab::Expected<Shown> shown(const std::vector<std::string>& views, bool lists, const std::string& zone) {
@@ -88,10 +97,16 @@ std::string views_help() {
 
 namespace {
 
-lab::Expected<ShownMachine> described(const std::vector<std::string>& words) {
-  const lab::Expected<lab::MachineSpec> spec = lab::load_machine(fmt::format("{}", fmt::join(words, " ")));
+lab::Expected<ShownMachine> described(const std::vector<std::string>& words, const std::string& generation) {
+  lab::Expected<lab::MachineSpec> spec = lab::load_machine(fmt::format("{}", fmt::join(words, " ")));
   if (!spec)
     return spec.error();
+  if (!generation.empty()) {
+    const auto chosen = chosen_generation(generation);
+    if (!chosen)
+      return chosen.error();
+    spec->generation = **chosen;
+  }
   lab::Expected<lab::Image> image = lab::boot_machine(*spec);
   if (!image) {
     // The description's reader names the place of what it refuses; what the engine refuses has only the description.
@@ -99,7 +114,11 @@ lab::Expected<ShownMachine> described(const std::vector<std::string>& words) {
       image.error().file = fmt::format("{}", fmt::join(words, " "));
     return image.error();
   }
-  return ShownMachine{std::move(*image), proc_format(spec->generation.name), {}, {}};
+  const ProcFormat* const format = nearest_format(spec->generation);
+  std::string doubt;
+  if (proc_format(spec->generation.name) == nullptr)
+    doubt = fmt::format("no files of {} are recorded; printed as {} does", spec->generation.name, format->generation);
+  return ShownMachine{std::move(*image), format, {}, std::move(doubt), {}};
 }
 
 /// Writes settings as a user would into /proc/sys/vm, one after another.
@@ -126,14 +145,20 @@ lab::Expected<void> apply(const std::vector<std::string>& settings, Machine& mac
 }  // namespace
 
 lab::Expected<ShownMachine> asked_machine(const std::vector<std::string>& words, const std::string& snapshot,
-                                          const std::vector<std::string>& settings) {
+                                          const std::vector<std::string>& settings, const std::string& generation) {
   if (words.empty() == snapshot.empty())
     return lab::Error{.message = words.empty() ? "no machine is given" : "two machines are given",
                       .remedy = "give either a description, as 64G or a .toml file, or --snapshot FILE[:LABEL]"};
+  if (!snapshot.empty() && !generation.empty())
+    return lab::Error{.file = "--generation " + generation,
+                      .message = "a snapshot is of one kernel, whose rules it gets",
+                      .remedy =
+                          "leave --generation out; `mmbox replay … --generation NAME --free` shows what another "
+                          "kernel does with a recorded demand"};
   const LogMoment moment = log_moment(snapshot);
   lab::Expected<ShownMachine> machine = [&]() -> lab::Expected<ShownMachine> {
     if (snapshot.empty())
-      return described(words);
+      return described(words, generation);
     const lab::Expected<lab::Snapshot> recorded = lab::load_snapshot(moment.file, moment.label);
     return recorded ? shown_machine(*recorded) : lab::Expected<ShownMachine>{recorded.error()};
   }();

@@ -19,18 +19,23 @@ struct ShownMachine {
   lab::Image image;
   const ProcFormat* format;
   lab::RecordedCounters host;
-  std::string doubt{};  ///< why not all of it is as recorded; empty if it is
+  std::string doubt{};       ///< why not all of it is as recorded; empty if it is
+  std::string rules_note{};  ///< how the kernel's rules may differ from those that settings are computed by
 };
 
-/// A recorded machine. If its kernel's counters have no names here, they are shown as 0, in the layout of 6.1, and the
-/// doubt says so.
+/// The format of a generation; kernels older than all known formats get the oldest one.
+[[nodiscard]] const ProcFormat* nearest_format(const Generation& generation);
+
+/// A recorded machine. If its kernel's counters have no names here, they are shown as 0, and the doubt says so.
 [[nodiscard]] lab::Expected<ShownMachine> shown_machine(const lab::Snapshot& snapshot);
 
 /// The machine that a command's words ask for: a description (words, synthetic form, TOML file) or, instead, a recorded
-/// snapshot ("FILE[:LABEL]"); with `settings` ("NAME=VALUE") written after boot.
+/// snapshot ("FILE[:LABEL]"); with `settings` ("NAME=VALUE") written after boot. A `generation` replaces the one that
+/// the description names; a snapshot has the rules of its own kernel.
 [[nodiscard]] lab::Expected<ShownMachine> asked_machine(const std::vector<std::string>& words,
                                                         const std::string& snapshot,
-                                                        const std::vector<std::string>& settings);
+                                                        const std::vector<std::string>& settings,
+                                                        const std::string& generation);
 
 /// What is to be shown of it.
 struct Shown {

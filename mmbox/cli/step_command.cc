@@ -21,6 +21,7 @@ struct Options {
   std::vector<std::string> words{};
   std::string snapshot{};
   std::vector<std::string> settings{};
+  std::string generation{};
   std::string gfp = "GFP_KERNEL";
   unsigned order = 0;
   unsigned cpu = 0;
@@ -29,7 +30,7 @@ struct Options {
 };
 
 int run(const Options& options, const Streams& streams) {
-  auto shown = asked_machine(options.words, options.snapshot, options.settings);
+  auto shown = asked_machine(options.words, options.snapshot, options.settings, options.generation);
   if (!shown)
     return refuse(streams, "step", shown.error());
   Machine& machine = shown->image.machine();
@@ -98,6 +99,8 @@ CLI::App* add_step_command(CLI::App& app, int& exit_code, const Streams& streams
   const auto options = std::make_shared<Options>();
   command->add_option("MACHINE", options->words, "words, hwloc's synthetic form, or a .toml file, as for `mmbox boot`");
   command->add_option("--snapshot", options->snapshot, "FILE[:LABEL]: the machine of a recorded snapshot");
+  command->add_option("--generation", options->generation,
+                      "the kernel of a described machine, as linux-6.12 (default: linux-6.1)");
   command->add_option("--set", options->settings, "NAME=VALUE: write a setting first")->take_all();
   command->add_option("--gfp", options->gfp, "request flags, by name or number (default: GFP_KERNEL)");
   command->add_option("--order", options->order, "log2 of the pages (default: 0)")->check(CLI::Range(0, 64));

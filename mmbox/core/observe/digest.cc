@@ -89,6 +89,12 @@ void add_pageset(Digest& digest, const MachineView& machine, const PcpState& pag
   digest.add(pageset.batch);
   digest.add(pageset.free_factor);
   digest.add(pageset.expire);
+  digest.add(pageset.alloc_factor);
+  digest.add(pageset.previous_free_was_high);
+  digest.add(pageset.has_large_cache);
+  digest.add(pageset.free_count);
+  digest.add(pageset.high_min);
+  digest.add(pageset.high_max);
   digest.add(pageset.stat.threshold);
   digest.add_all(pageset.stat.delta);
   digest.add(pageset.events.pgalloc);
@@ -120,7 +126,9 @@ void add_zone(Digest& digest, const MachineView& machine, const ZoneState& zone)
   digest.add(zone.spanned);
   digest.add(zone.present);
   digest.add(zone.managed);
+  digest.add(zone.nr_free_highatomic);
   digest.add(zone.pageset_high);
+  digest.add(zone.pageset_high_max);
   digest.add(zone.pageset_batch);
   digest.add(zone.percpu_drift_mark);
   const MemMap& map = machine.env.map;
@@ -139,7 +147,8 @@ void add_zone(Digest& digest, const MachineView& machine, const ZoneState& zone)
 void add_frames(Digest& digest, const MemMap& map) {
   for (FrameIndex block = 0; block < map.frames(); block += static_cast<FrameIndex>(kPageblockPages)) {
     const Pageblock& record = map.pageblock(block);
-    digest.add((std::uint64_t{record.zone} << 16) | (std::uint64_t{record.skip} << 8) | raw(record.type));
+    digest.add((std::uint64_t{record.zone} << 24) | (std::uint64_t{record.skip} << 16) |
+               (std::uint64_t{raw(record.covered)} << 8) | raw(record.type));
   }
   // Only heads have a state, so a number is added for each block and none for what was never touched.
   for (FrameIndex i = 0; i < map.frames();) {

@@ -108,7 +108,7 @@ void write_pagesets(TextWriter& out, const ProcSource& source, const ZoneState& 
     out.text("    cpu: ").unsigned_number(i).text("\n");
     for_each_name(source.format.pageset_lines, [&](std::string_view name, std::size_t) {
       out.text("              ").text(name).left(":", source.format.pageset_label_width - name.size());
-      out.number(pageset_number(source, zone, cpu, name)).text("\n");
+      out.number(pageset_number(source.machine, zone, cpu, name)).text("\n");
     });
     out.text("  vm stats threshold: ").number(source.machine.pageset(zone.id, cpu).stat.threshold).text("\n");
   }
@@ -295,15 +295,19 @@ std::int64_t zone_number(const MachineView& machine, const ZoneState& zone, std:
   return 0;
 }
 
-std::int64_t pageset_number(const ProcSource& source, const ZoneState& zone, CpuId cpu, std::string_view name) {
-  const PcpState& pageset = source.machine.pageset(zone.id, cpu);
+std::int64_t pageset_number(const MachineView& machine, const ZoneState& zone, CpuId cpu, std::string_view name) {
+  const PcpState& pageset = machine.pageset(zone.id, cpu);
   if (name == "count")
     return pageset.count;
   if (name == "high")
     return pageset.high;
   if (name == "batch")
     return pageset.batch;
-  return source.host != nullptr ? source.host->pageset(zone.id, cpu, name) : 0;
+  if (name == "high_min")
+    return pageset.high_min;
+  if (name == "high_max")
+    return pageset.high_max;
+  return 0;
 }
 
 std::int64_t zone_counter(const ProcSource& source, const ZoneState& zone, std::string_view name) {

@@ -23,7 +23,6 @@ class HostCounters {
  public:
   virtual std::int64_t zone(ZoneId zone, std::string_view name) = 0;
   virtual std::int64_t node(NodeId node, std::string_view name) = 0;
-  virtual std::int64_t pageset(ZoneId zone, CpuId cpu, std::string_view name) = 0;
   /// An event or a total of the whole machine.
   virtual std::int64_t machine(std::string_view name) = 0;
 
@@ -57,7 +56,7 @@ void write_extfrag_index(const MachineView& machine, TextSink& sink);
 /// Marks include the boost. 0 for a name that is none of them.
 [[nodiscard]] std::int64_t zone_number(const MachineView& machine, const ZoneState& zone, std::string_view name);
 /// A line of ProcFormat::pageset_lines.
-[[nodiscard]] std::int64_t pageset_number(const ProcSource& source, const ZoneState& zone, CpuId cpu,
+[[nodiscard]] std::int64_t pageset_number(const MachineView& machine, const ZoneState& zone, CpuId cpu,
                                           std::string_view name);
 /// A zone counter or NUMA counter of one zone, per-cpu deltas not included.
 [[nodiscard]] std::int64_t zone_counter(const ProcSource& source, const ZoneState& zone, std::string_view name);

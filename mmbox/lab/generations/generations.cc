@@ -10,11 +10,12 @@ namespace {
 
 constexpr std::array kAll{&kLinux310, &kLinux412, &kLinux510, &kLinux610, &kLinux61, &kLinux612, &kLinux72};
 
-/// The numbers at the beginning of a release: "6.12.95+deb12" is {6, 12, 95}; a missing one is 0.
+/// The numbers at the beginning of a release: "6.12.95+deb12" is {6, 12, 95}.
 struct Release {
   std::uint32_t major = 0;
   std::uint32_t minor = 0;
   std::uint32_t point = 0;
+  bool names_point = false;  ///< "6.12" does not, nor does a distribution's "5.10.0-32": what it ships is a late one
   [[nodiscard]] std::uint32_t series() const { return major * 1000 + minor; }
 };
 
@@ -22,6 +23,7 @@ std::optional<Release> parse_release(std::string_view text) {
   if (text.starts_with("linux-"))
     text.remove_prefix(6);
   Release release;
+  const bool has_suffix = text.find('-') != std::string_view::npos;
   std::array<std::uint32_t*, 3> parts{&release.major, &release.minor, &release.point};
   const char* at = text.data();
   const char* const end = at + text.size();
@@ -30,6 +32,7 @@ std::optional<Release> parse_release(std::string_view text) {
     if (error != std::errc{} || *parts[i] >= 1000)
       return i < 2 ? std::nullopt : std::optional{release};
     at = next;
+    release.names_point = i == 2 && (*parts[i] != 0 || !has_suffix);
     if (i == 2 || at == end || *at != '.')
       return i < 1 ? std::nullopt : std::optional{release};
     ++at;
@@ -88,7 +91,7 @@ std::optional<GenerationChoice> generation_of_release(std::string_view text) {
       range = next;
   GenerationChoice choice{range.generation, {}};
   // 6.1 changed on the way: most of it between 6.1.57 and 6.1.157.
-  if (range.own == 6001 && release->series() == 6001 && release->point < 116)
+  if (range.own == 6001 && release->series() == 6001 && release->names_point && release->point < 116)
     choice.generation = &kLinux610;
   const std::string_view reference = generation_facts(*choice.generation).reference;
   if (release->series() != range.own) {
@@ -97,13 +100,9 @@ std::optional<GenerationChoice> generation_of_release(std::string_view text) {
     return choice;
   }
   const auto modelled = parse_release(reference);
-  // Distributions leave out the point release ("5.10.0-32"); what they ship is a late one.
-  const bool unnamed = release->point == 0 && text.find('-') != std::string_view::npos;
-  if (!unnamed && modelled && modelled->point != release->point)
+  if (release->names_point && modelled && modelled->point != release->point)
     choice.note = fmt::format("{} is the point release {}; {} was read from {}", text, release->point,
                               choice.generation->name, reference);
-  if (unnamed && choice.generation == &kLinux610)
-    choice.generation = &kLinux61;
   return choice;
 }
 

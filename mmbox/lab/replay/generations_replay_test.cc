@@ -61,7 +61,7 @@ TEST_P(RecordedGeneration, ThePoliciesThatItTellsAreTold) {
 INSTANTIATE_TEST_SUITE_P(Kernels, RecordedGeneration, testing::ValuesIn(kRecorded));
 
 TEST(FreeReplay, ADemandUnderItsOwnGenerationHasOneOutcome) {
-  const auto report = free_replay(path_of(kRecorded[1]), {.run = {}, .left = {}, .right = kLinux61});
+  const auto report = free_replay_script(path_of(kRecorded[1]), {.run = {}, .left = {}, .right = kLinux61});
   ASSERT_TRUE(report) << report.error().text();
   EXPECT_FALSE(report->first_difference);
   EXPECT_EQ(report->left.refusals, report->right.refusals);
@@ -71,7 +71,7 @@ TEST(FreeReplay, ADemandUnderItsOwnGenerationHasOneOutcome) {
 }
 
 TEST(FreeReplay, AnotherGenerationPartsWhereItsRuleDoes) {
-  const auto report = free_replay(path_of(kRecorded[1]), {.run = {}, .left = {}, .right = kLinux612});
+  const auto report = free_replay_script(path_of(kRecorded[1]), {.run = {}, .left = {}, .right = kLinux612});
   ASSERT_TRUE(report) << report.error().text();
   ASSERT_TRUE(report->first_difference);
   const auto& context = report->first_difference->context;
@@ -88,7 +88,7 @@ TEST(FreeReplay, AnotherGenerationPartsWhereItsRuleDoes) {
 
 TEST(FreeReplay, EveryGenerationServesADemandOfAnother) {
   for (const Generation* generation : generations()) {
-    const auto report = free_replay(path_of(kRecorded[0]), {.run = {}, .left = {}, .right = *generation});
+    const auto report = free_replay_script(path_of(kRecorded[0]), {.run = {}, .left = {}, .right = *generation});
     ASSERT_TRUE(report) << report.error().text();
     EXPECT_GT(report->right.requests, 10000U) << generation->name;
     // What is not free is held: both sides hold the pages that the machine had in use, and nothing of the script.
@@ -118,10 +118,20 @@ TEST(Matrix, HasAWordForEveryPolicyOfEveryGeneration) {
   EXPECT_EQ(rows_of("free."), sizeof(FreePolicy));
   EXPECT_EQ(rows_of("slow."), sizeof(SlowPolicy));
   EXPECT_TRUE(generation_difference(kLinux61, kLinux61).empty());
-  const auto rows = generation_difference(kLinux61, kLinux610);
-  EXPECT_EQ(rows.size(), 7U);
-  for (const MatrixRow& row : rows)
-    EXPECT_NE(row.values[0], row.values[1]);
+}
+
+// The specification has nine differences inside 6.1. Four of them (what masks become, how far marks are lowered, who
+// uses and who makes the high-atomic reserve) are the watermark rule and the atomic rule; one, the list on which a page
+// lands whose per-cpu list is locked, takes two CPUs at once and is not modelled.
+TEST(Matrix, TheFirst61DiffersFromTheLastInSevenPolicies) {
+  std::set<std::string_view> fields;
+  for (const MatrixRow& row : generation_difference(kLinux610, kLinux61)) {
+    EXPECT_NE(row.values[0], row.values[1]) << row.field;
+    fields.insert(row.field);
+  }
+  EXPECT_EQ(fields,
+            (std::set<std::string_view>{"watermark.rule", "reserve.atomic_rule", "pcp.lists", "pcp.free_factor_max",
+                                        "pcp.drain", "slow.last_unreserve", "slow.compact_without_io"}));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "mmbox/lab/replay/recorded_state.h"
 #include "mmbox/lab/replay/redirect.h"
 #include "mmbox/lab/replay/story.h"
+#include "mmbox/lab/replay/trace_facts.h"
 #include "mmbox/lab/replay/window.h"
 
 namespace mmbox::lab {
@@ -27,6 +28,8 @@ class TopReplay final : public PageContents {
         window_(window),
         report_(report),
         story_(image_.machine()),
+        zone_addresses_(window, image_.machine().view()),
+        kswapd_(image_.machine().view()),
         recorded_(image_.copy(), base.numbering(), RecordedState::PcpLists::Followed,
                   [this](const RecordedDecision& decision) {
                     if (!decision.equal)
@@ -48,7 +51,7 @@ class TopReplay final : public PageContents {
     else
       apply(slot);
     if (slot.reclaim_ends)
-      reclaim_ends();
+      kswapd_.end();
     recorded_.apply(slot.record);
     if (auto bulk = bulks_.find(cpu_.raw()); bulk != bulks_.end() && !recorded_.in_operation(cpu_)) {
       recorded_.take_bulk(bulk->second);
@@ -63,6 +66,12 @@ class TopReplay final : public PageContents {
   void compare_with(const Snapshot& recorded) {
     report_.snapshots.push_back(
         {recorded.label, compare(recorded, snapshot_of(machine(), base_), CompareOptions::buddy())});
+  }
+
+  /// Completes the report.
+  void finish() {
+    if (kswapd_.boosts_ended() != 0)
+      report_.taken_from_recording["watermark boosts ended by kswapd"] = kswapd_.boosts_ended();
   }
 
   /// The steal that is being weighed is in the window: the trace says whether the pageblock was claimed.
@@ -126,29 +135,13 @@ class TopReplay final : public PageContents {
 
   /// Runs a request's attempts; what happens between them (reclaim, compaction) comes from the trace by itself.
   Outcome allocate(const MmPageAlloc& event, bool slow) {
-    const Task task{};
-    const Request request{.gfp = event.gfp.without(gfp::kHardwall),
-                          .order = event.order,
-                          .cpu = cpu_,
-                          .node = {},
-                          .nodemask = {},
-                          .task = &task};
     const bool tell = !report_.first_divergence;
     story_.clear();
     if (tell)
       machine().attach(&story_);
-    AllocContext context = prepare(view(), request);
-    std::optional<FrameIndex> index;
-    if (!slow)
-      index = get_page_from_freelist<NoSync>(view(), context, context.flags | first_attempt_flags(view(), context));
-    if (!index) {
-      context.spread_dirty_pages = false;
-      index = get_page_from_freelist<NoSync>(view(), context, slow_path_flags(view(), context, context.gfp));
-    }
-    machine().attach(nullptr);
     Outcome outcome;
-    if (index)
-      outcome.pfn = map().pfn(*index);
+    outcome.pfn = attempt(machine(), event, cpu_, slow);
+    machine().attach(nullptr);
     if (tell)
       outcome.steps = story_.lines();
     return outcome;
@@ -299,7 +292,7 @@ class TopReplay final : public PageContents {
   // ------------------------------------------------------------------ drains and folds
 
   void on(const Slot&, const probe::DrainZone& event) {
-    const auto zone = zone_at(event.zone);
+    const auto zone = zone_addresses_.find(event.zone);
     if (!zone || event.cpu >= view().cpu_nodes.size())
       return;  // nothing came of it
     ++report_.taken_from_recording["drains of per-cpu lists"];
@@ -308,37 +301,6 @@ class TopReplay final : public PageContents {
   void on(const Slot&, const probe::FoldVmstat& event) {
     ++report_.taken_from_recording["folds of per-cpu counters"];
     machine().fold(cpu_, event.do_pagesets ? FoldBy::StatWorker : FoldBy::IdleCpu);
-  }
-
-  /// Which zone lies at a kernel address: told by the first block that a bulk free or refill there moves.
-  std::optional<ZoneId> zone_at(std::uint64_t address) {
-    const auto known = zone_addresses_.find(address);
-    if (known != zone_addresses_.end())
-      return known->second;
-    for (std::uint64_t i = window_.position(); const Slot* slot = window_.at(i); ++i) {
-      const TraceEvent& event = slot->record.event;
-      std::optional<std::uint64_t> zone;
-      if (const auto* bulk = std::get_if<probe::FreePcppagesBulk>(&event))
-        zone = bulk->zone;
-      if (const auto* refill = std::get_if<probe::RmqueueBulk>(&event))
-        zone = refill->zone;
-      if (!zone || *zone != address)
-        continue;
-      for (std::uint64_t j = i + 1; const Slot* next = window_.at(j); ++j) {
-        if (next->record.cpu != slot->record.cpu)
-          continue;
-        std::optional<Pfn> pfn;
-        if (const auto* one = std::get_if<probe::FreeOne>(&next->record.event))
-          pfn = one->pfn;
-        if (const auto* taken = std::get_if<MmPageAllocZoneLocked>(&next->record.event))
-          pfn = taken->pfn;
-        if (!pfn)
-          break;
-        if (const auto index = index_of(*pfn))
-          return zone_addresses_.emplace(address, view().zone_of(*index).id).first->second;
-      }
-    }
-    return std::nullopt;
   }
 
   // ------------------------------------------------------------------ compaction
@@ -397,43 +359,8 @@ class TopReplay final : public PageContents {
     unreserving_[cpu_.raw()] = false;
   }
 
-  // ------------------------------------------------------------------ kswapd
-
-  void on(const Slot&, const MmVmscanKswapdWake& event) {
-    lower_boosts();
-    reclaiming_ = event.node;
-    for (ZoneState& zone : view().zones) {
-      if (zone.node != event.node)
-        continue;
-      zone.flags |= zone_flag::kReclaimActive;
-      boosts_[zone.id.raw()] = zone.watermark_boost;
-    }
-    if (event.node.raw() < view().nodes.size())
-      view().nodes[event.node.raw()].kswapd.running = true;
-  }
-  void on(const Slot&, const MmVmscanKswapdSleep& event) {
-    if (event.node.raw() < view().nodes.size())
-      view().nodes[event.node.raw()].kswapd = {};
-  }
-  void reclaim_ends() {
-    if (reclaiming_)
-      for (ZoneState& zone : view().zones)
-        if (zone.node == *reclaiming_)
-          zone.flags &= ~zone_flag::kReclaimActive;
-    lower_boosts();
-    reclaiming_.reset();
-  }
-  /// A run of kswapd takes off the boosts that it found when it began.
-  void lower_boosts() {
-    for (const auto& [zone, boost] : boosts_) {
-      std::int64_t& now = view().zones[zone].watermark_boost;
-      if (boost == 0 || now == 0)
-        continue;
-      ++report_.taken_from_recording["watermark boosts ended by kswapd"];
-      now -= std::min(now, boost);
-    }
-    boosts_.clear();
-  }
+  void on(const Slot&, const MmVmscanKswapdWake& event) { kswapd_.wake(event.node); }
+  void on(const Slot&, const MmVmscanKswapdSleep& event) { kswapd_.sleep(event.node); }
 
   template <class Other>
   void on(const Slot&, const Other&) {}
@@ -446,14 +373,13 @@ class TopReplay final : public PageContents {
   CpuId cpu_;
   std::unordered_map<std::uint64_t, Outcome> begun_;
   std::unordered_map<std::uint64_t, Slot> waiting_;  // causes whose first effect is still to come
-  std::unordered_map<std::uint64_t, ZoneId> zone_addresses_;
+  ZoneAddresses zone_addresses_;
+  KswapdRuns kswapd_;
   std::unordered_map<std::size_t, std::pair<Pfn, Order>> isolating_;
   std::unordered_map<std::size_t, bool> unreserving_;
-  std::map<std::size_t, std::int64_t> boosts_;
   std::unordered_map<std::size_t, std::vector<Pfn>> bulks_;  // by CPU: pages taken in bulk, not yet told to recorded_
   RecordedState recorded_;
   bool off_path_ = false;  // a divergence is to be repaired at the next quiet moment
-  std::optional<NodeId> reclaiming_;
 };
 
 }  // namespace
@@ -476,39 +402,20 @@ Expected<ReplayReport> replay_top(const std::string& trace, const std::string& l
   report.source = trace;
   TraceWindow window{**reader};
   TopReplay replay{std::move(*image), start, window, report};
-  std::uint64_t count = 0;
-  const auto next = [&]() -> Expected<const Slot*> {
-    if (options.progress && count++ % 65536 == 0)
-      options.progress((*reader)->progress());
-    auto more = window.advance();
-    if (!more)
-      return more.error();
-    return *more ? &window.current() : nullptr;
-  };
-  TraceRecord marker;
-  const Slot* slot = nullptr;
-  const auto next_record = [&]() -> Expected<const TraceRecord*> {
-    auto more = next();
-    if (!more)
-      return more.error();
-    slot = *more;
-    if (slot == nullptr)
-      return nullptr;
-    if (!std::holds_alternative<Marker>(slot->record.event))
-      return &slot->record;
-    marker = slot->record;
-    marker.event = Marker{slot->text};
-    return &marker;
-  };
-  const auto ended = follow(
-      next_record, *moments, [&](const TraceRecord&) { replay(*slot); },
-      [&](const Snapshot& recorded) { replay.compare_with(recorded); });
+  WindowRecords records{window, [&, count = std::uint64_t{0}]() mutable {
+                          if (options.progress && count++ % 65536 == 0)
+                            options.progress((*reader)->progress());
+                        }};
+  const auto ended =
+      follow([&] { return records.next(); }, *moments, [&](const TraceRecord&) { replay(window.current()); },
+             [&](const Snapshot& recorded) { replay.compare_with(recorded); });
   if (!ended) {
     Error error = ended.error();
     if (error.file.empty())
       error.file = trace;
     return error;
   }
+  replay.finish();
   return report;
 }
 

@@ -140,4 +140,19 @@ void TraceWindow::enter(std::uint64_t sequence) {
   }
 }
 
+Expected<const TraceRecord*> WindowRecords::next() {
+  tick_();
+  auto more = window_.advance();
+  if (!more)
+    return more.error();
+  if (!*more)
+    return nullptr;
+  const Slot& slot = window_.current();
+  if (!std::holds_alternative<Marker>(slot.record.event))
+    return &slot.record;
+  marker_ = slot.record;
+  marker_.event = Marker{slot.text};
+  return &marker_;
+}
+
 }  // namespace mmbox::lab

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <unordered_map>
 
@@ -76,6 +77,20 @@ class TraceWindow {
   std::unordered_map<std::uint64_t, std::uint64_t> open_frees_;  // pfn -> sequence of its MmPageFree
   std::unordered_map<std::uint64_t, std::uint64_t> captures_;    // pfn -> sequence of its FreeOne
   std::unordered_map<std::int32_t, std::uint64_t> kswapd_last_;  // pid -> its last record in a run
+};
+
+/// The records of a window one after the other, for follow(): a marker with its text, which the window keeps aside.
+class WindowRecords {
+ public:
+  /// `tick` is called before each record.
+  WindowRecords(TraceWindow& window, std::function<void()> tick) : window_(window), tick_(std::move(tick)) {}
+  /// nullptr at the end of the trace.
+  Expected<const TraceRecord*> next();
+
+ private:
+  TraceWindow& window_;
+  std::function<void()> tick_;
+  TraceRecord marker_;
 };
 
 }  // namespace mmbox::lab

@@ -5,16 +5,10 @@
 #include <charconv>
 #include <optional>
 
+#include "mmbox/lab/generations/generations.h"
+
 namespace mmbox::lab {
 namespace {
-
-/// "linux-6.12" of "6.12.95+deb12-cloud-amd64".
-std::string generation_of(std::string_view release) {
-  const std::size_t dot = release.find('.');
-  if (dot == std::string_view::npos)
-    return std::string{release};
-  return fmt::format("linux-{}", release.substr(0, release.find_first_not_of("0123456789", dot + 1)));
-}
 
 std::size_t count_names(std::string_view names) {
   std::size_t count = 0;
@@ -43,15 +37,15 @@ std::int64_t find(const Map& map, const Key& key, std::string_view name) {
 }  // namespace
 
 Expected<const ProcFormat*> proc_format_of(const Snapshot& snapshot) {
-  const std::string generation = generation_of(snapshot.release().value_or("6.1"));
-  const ProcFormat* const format = proc_format(generation);
+  const GenerationChoice choice = generation_of_recording(snapshot.release());
+  const ProcFormat* const format = proc_format(choice.generation->name);
   if (format == nullptr) {
     std::string known;
     for (const ProcFormat& other : proc_formats())
       known += fmt::format("{}{}", known.empty() ? "" : ", ", other.generation);
-    return Error{
-        .message = fmt::format("snapshot {} is of {}, whose /proc files are not known", snapshot.label, generation),
-        .remedy = fmt::format("known are {}", known)};
+    return Error{.message = fmt::format("snapshot {} is of {}, whose /proc files are not known", snapshot.label,
+                                        choice.generation->name),
+                 .remedy = fmt::format("known are {}", known)};
   }
   const auto mismatch = [&](const std::string& where, std::size_t has, std::size_t prints) {
     return Error{.message = fmt::format("snapshot {}: {} has {} counters, {} prints {}", snapshot.label, where, has,
@@ -80,15 +74,6 @@ RecordedCounters::RecordedCounters(const Snapshot& snapshot, const ProcFormat& f
   for (const SnapshotZone& zone : snapshot.zones) {
     const ZoneId id{zone.node.raw() * zone_types + zone.index.raw()};
     name_values(format.zone_counters, zone.vm_stat, zones_[id]);
-    for (const SnapshotZoneCpu& cpu : zone.cpus) {
-      Named& pageset = pagesets_[{id, cpu.cpu}];
-      const auto set = [&](const char* name, const std::optional<std::int32_t>& value) {
-        if (value)
-          pageset[name] = *value;
-      };
-      set("high_min", cpu.high_min);
-      set("high_max", cpu.high_max);
-    }
   }
 }
 
@@ -98,10 +83,6 @@ std::int64_t RecordedCounters::zone(ZoneId zone, std::string_view name) {
 
 std::int64_t RecordedCounters::node(NodeId node, std::string_view name) {
   return find(nodes_, node, name);
-}
-
-std::int64_t RecordedCounters::pageset(ZoneId zone, CpuId cpu, std::string_view name) {
-  return find(pagesets_, std::pair{zone, cpu}, name);
 }
 
 std::int64_t RecordedCounters::machine(std::string_view name) {

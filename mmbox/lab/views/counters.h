@@ -5,7 +5,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "mmbox/lab/error.h"
@@ -14,13 +13,13 @@
 
 namespace mmbox::lab {
 
-/// The text format that a snapshot's kernel prints; recordings without a release are of 6.1.
+/// The text format that a snapshot's kernel prints.
 ///
-/// An error if its series is not among proc_formats(), or if the snapshot has another number of zone or node counters
-/// than the format has names (another build of the kernel).
+/// An error if none is known for its generation, or if the snapshot has another number of zone or node counters than
+/// the format has names (another build of the kernel).
 [[nodiscard]] Expected<const ProcFormat*> proc_format_of(const Snapshot& snapshot);
 
-/// Counters under their names: those of a snapshot's NS, ZS and PCP lines, and what is set by hand.
+/// Counters under their names: those of a snapshot's NS and ZS lines, and what is set by hand.
 ///
 /// A counter that is not there is 0. Zone counters are those that zoneinfo prints, without the per-cpu deltas.
 class RecordedCounters final : public HostCounters {
@@ -30,7 +29,6 @@ class RecordedCounters final : public HostCounters {
 
   std::int64_t zone(ZoneId zone, std::string_view name) override;
   std::int64_t node(NodeId node, std::string_view name) override;
-  std::int64_t pageset(ZoneId zone, CpuId cpu, std::string_view name) override;
   std::int64_t machine(std::string_view name) override;
 
   void set_zone(ZoneId zone, std::string_view name, std::int64_t value) {
@@ -45,7 +43,6 @@ class RecordedCounters final : public HostCounters {
   using Named = std::map<std::string, std::int64_t, std::less<>>;
   std::map<ZoneId, Named> zones_;
   std::map<NodeId, Named> nodes_;
-  std::map<std::pair<ZoneId, CpuId>, Named> pagesets_;
   Named machine_;
 };
 

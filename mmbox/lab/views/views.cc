@@ -107,7 +107,7 @@ Json zone_json(const ProcSource& source, const ZoneState& zone) {
   for (std::size_t cpu = 0; cpu < machine.cpu_nodes.size(); ++cpu) {
     Json pageset{{"cpu", cpu}};
     for_each_name(source.format.pageset_lines, [&](std::string_view name, std::size_t) {
-      pageset[std::string{name}] = pageset_number(source, zone, CpuId{cpu}, name);
+      pageset[std::string{name}] = pageset_number(machine, zone, CpuId{cpu}, name);
     });
     pageset["stat_threshold"] = machine.pageset(zone.id, CpuId{cpu}).stat.threshold;
     result["pagesets"].push_back(std::move(pageset));
