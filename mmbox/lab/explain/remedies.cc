@@ -362,8 +362,10 @@ class RemedyFinder {
     const FailureReport& report = explanation_->report;
     std::string text;
     if (report.largest_task && report.largest_task->rss_pages > 0)
-      text = fmt::format("the largest task is {} (pid {}) with {} resident pages", report.largest_task->name,
-                         report.largest_task->pid, report.largest_task->rss_pages);
+      text = fmt::format("the largest task is {}pid {}{} with {} resident pages",
+                         report.largest_task->name.empty() ? "" : report.largest_task->name + " (",
+                         report.largest_task->pid, report.largest_task->name.empty() ? "" : ")",
+                         report.largest_task->rss_pages);
     if (report.total_swap_kb && *report.total_swap_kb == 0)
       text += text.empty() ? "there is no swap, so anonymous memory cannot be reclaimed"
                            : "; there is no swap, so anonymous memory cannot be reclaimed";
