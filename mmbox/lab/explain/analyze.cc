@@ -89,11 +89,22 @@ ReportKind kind_of(const FailureReport& report) {
   return ReportKind::GlobalOom;
 }
 
+/// The size of the first block is that of a page. Without such a line the zones' memory in kB, beside the machine's in
+/// pages, tells it: 4, 16 and 64 KiB are far apart.
 std::uint64_t page_bytes_of(const FailureReport& report) {
   for (const ZoneText& zone : report.zones)
     if (!zone.blocks.empty())
       return zone.blocks.front().size_kb * 1024;
-  return 4096;
+  double present_kb = 0;
+  for (const ZoneText& zone : report.zones)
+    present_kb += static_cast<double>(zone.kb.value_or(ZoneField::Present, 0));
+  std::uint64_t page_kb = 4;
+  constexpr std::uint64_t kLargestKb = 64;
+  constexpr double kNear = 1.4;  // between one size and the next
+  while (page_kb < kLargestKb && report.ram_pages.value_or(0) > 0 &&
+         present_kb > kNear * static_cast<double>(page_kb) * static_cast<double>(*report.ram_pages))
+    page_kb *= 2;
+  return page_kb * 1024;
 }
 
 /// Writes one explanation; split into steps that fill it in turn.
@@ -190,7 +201,7 @@ class Analyzer {
         lacks("the marks of zone " + zone.label());
       if (has_line && zone.lowmem_reserve.empty())
         lacks("lowmem_reserve[] of " + zone.label());
-      if (zone.blocks.empty() || zone.blocks_elided)
+      if ((zone.blocks.empty() && zone.managed != 0) || zone.blocks_elided)
         lacks("the free blocks of " + zone.label());
     }
     if (!report_.has_mem_info || !report_.global_pages[GlobalField::Free])
@@ -223,6 +234,10 @@ class Analyzer {
     const RequestFacts& request = *result_.request;
     plan_ = {.tests_min = true, .tests_high = is_oom()};
     for (ZoneFacts& zone : result_.zones) {
+      if (zone.managed == 0) {
+        zone.check = Check::Empty;
+        continue;
+      }
       if (zone.index && *zone.index > request.highest_index) {
         zone.check = Check::NotEligible;
         continue;
@@ -255,7 +270,7 @@ class Analyzer {
         continue;
       if (zone.check == Check::Passes)
         return &zone;
-      if (zone.check == Check::CannotTell || zone.managed == 0)
+      if (zone.check == Check::CannotTell)
         continue;
       if (first == nullptr)
         first = &zone;
@@ -317,10 +332,22 @@ class Analyzer {
   void no_candidate_verdict() {
     Verdict& verdict = result_.verdict;
     const RequestFacts& request = *result_.request;
-    const bool any_above = std::any_of(result_.zones.begin(), result_.zones.end(),
-                                       [](const ZoneFacts& z) { return z.check == Check::NotEligible; });
-    verdict.check = any_above ? Check::NotEligible : Check::NodeForbidden;
-    const ZoneFacts& zone = result_.zones.front();
+    const auto first_with = [&](Check check) {
+      return std::find_if(result_.zones.begin(), result_.zones.end(),
+                          [&](const ZoneFacts& z) { return z.check == check; });
+    };
+    auto found = first_with(Check::NotEligible);
+    const bool any_above = found != result_.zones.end();
+    if (!any_above)
+      found = first_with(Check::NodeForbidden);
+    if (found == result_.zones.end()) {
+      verdict.check = Check::Empty;
+      verdict.sentence = fmt::format("No zone may serve the {}: none of those listed has memory.", request_text());
+      result_.confidence = result_.is_torn ? Confidence::Low : Confidence::High;
+      return;
+    }
+    const ZoneFacts& zone = *found;
+    verdict.check = zone.check;
     verdict.zone = zone.label();
     const std::string where = is_node_list(report_.mems_allowed)
                                   ? fmt::format(" on the nodes that its cpuset allows ({})", *report_.mems_allowed)
@@ -341,7 +368,7 @@ class Analyzer {
     std::string text;
     unsigned n = 0;
     for (const ZoneFacts& zone : result_.zones) {
-      if (!zone.is_eligible || &zone == &deciding || zone.managed == 0)
+      if (!zone.is_eligible || &zone == &deciding)
         continue;
       if (++n > 3)
         return " Every other zone that it may use refused as well.";
@@ -437,7 +464,7 @@ class Analyzer {
         return fmt::format(
             "The state that was printed would satisfy the {}: {} passes {} by {} page{}, so it changed "
             "between the refusal and the report (a race), or a rule that is not printed refused.",
-            what, zone.label(), "the " + mark + " mark", attempt.margin, attempt.margin == 1 ? "" : "s");
+            what, zone.label(), "the " + mark + " mark", attempt.spare(), attempt.spare() == 1 ? "" : "s");
       default: text = fmt::format("Cannot tell which check refused the {}.", what); break;
     }
     for (const Check also : attempt.also)
@@ -518,16 +545,16 @@ class Analyzer {
   void explain_race(const ZoneFacts& zone, const Attempt& attempt) {
     const std::int64_t pcp = zone.free_pcp.value_or(0);
     constexpr std::int64_t kUsualMovement = 512;  // what reclaim and per-cpu lists move within milliseconds
-    if (attempt.margin <= std::max(pcp, kUsualMovement))
+    if (attempt.spare() <= std::max(pcp, kUsualMovement))
       result_.notes.push_back(
           fmt::format("a margin of {} pages is within what moves while a report is printed ({} pages "
                       "were on per-cpu lists): consistent with a race",
-                      attempt.margin, pcp));
+                      attempt.spare(), pcp));
     else
       result_.notes.push_back(
           fmt::format("a margin of {} pages is more than usually moves while a report is printed: "
                       "something freed a lot at that moment, or the cause lies elsewhere",
-                      attempt.margin));
+                      attempt.spare()));
   }
 
   void memcg_verdict() {
@@ -656,13 +683,15 @@ class Analyzer {
       anon += zone.reclaimable_anon;
       if (zone.is_compaction_suitable)
         suitable += (suitable.empty() ? "" : ", ") + zone.label();
-      else if (zone.compaction)
+      else if (zone.compaction && zone.check != Check::Passes)
         unsuitable += fmt::format("{}{} ({})", unsuitable.empty() ? "" : ", ", zone.label(), *zone.compaction);
     }
     facts.push_back({"kswapd", request.may_wake_kswapd,
                      request.may_wake_kswapd ? "woken" : "background reclaim is not even started by this request"});
     std::string reclaim;
-    if (request.may_reclaim) {
+    if (request.may_reclaim && !lists_are_split()) {
+      reclaim = "the report does not say how much page cache there was to take";
+    } else if (request.may_reclaim) {
       reclaim = fmt::format("{} clean file pages", file);
       if (anon > 0)
         reclaim += fmt::format(" and {} anonymous pages (swap has room)", anon);
@@ -722,6 +751,12 @@ class Analyzer {
     if (request.may_not_fail)
       facts.push_back(
           {"must not fail", true, "__GFP_NOFAIL: a report here is a kernel bug or a caller that cannot wait"});
+  }
+
+  /// Kernels before 2.6.28 count page cache and anonymous memory as one.
+  [[nodiscard]] bool lists_are_split() const {
+    return std::any_of(report_.zones.begin(), report_.zones.end(),
+                       [](const ZoneText& zone) { return zone.kb[ZoneField::InactiveFile].has_value(); });
   }
 
   [[nodiscard]] std::string lowered_text(const RequestFacts& request) const {
@@ -856,6 +891,7 @@ const char* name_of(ReportKind kind) {
 const char* name_of(Check check) {
   switch (check) {
     case Check::None: return "none";
+    case Check::Empty: return "empty";
     case Check::NotEligible: return "not-eligible";
     case Check::NodeForbidden: return "node-forbidden";
     case Check::LowmemReserve: return "lowmem-reserve";

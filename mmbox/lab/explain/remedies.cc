@@ -35,6 +35,15 @@ class RemedyFinder {
       return;
     }
     exhaustion();
+    if (const ZoneFacts* const zone = passing_at_min()) {
+      add(Certainty::Likely,
+          fmt::format(
+              "nothing but less use: {} passes the min mark by {} pages in the printed state, which is after the "
+              "kill or after others gave memory back",
+              zone->label(), zone->attempts.front().spare()),
+          zone->label(), zone->attempts.front().spare());
+      return;
+    }
     smaller_order();
     compaction_by_mask();
     sleeping_caller();
@@ -130,7 +139,9 @@ class RemedyFinder {
           zone->label(), margin);
       // Single pages are what vmalloc asks for; that is an answer only where the caller may sleep.
       const auto single = order == 0 ? found : passes(changed(request_.gfp, 0));
-      if (single && request_.may_reclaim && request_.may_enter_fs)
+      const bool is_kernels_own = request_.type == Migratetype::Unmovable && !request_.gfp.has(gfp::kHighMem) &&
+                                  !request_.gfp.has(gfp::kDma) && !request_.gfp.has(gfp::kDma32);
+      if (single && request_.may_reclaim && request_.may_enter_fs && is_kernels_own)
         add(Certainty::Exact,
             fmt::format("kvmalloc() in the caller falls back on single pages, and order 0 passes in {} by {} pages",
                         single->first->label(), single->second),
@@ -315,7 +326,7 @@ class RemedyFinder {
     KernelFacts later = *kernel_;
     later.watermark = {WatermarkRule::Harder, WatermarkFastRule::CmaOnly, BoostException::None};
     for (const ZoneFacts& zone : zones()) {
-      if (!zone.is_eligible)
+      if (!zone.is_eligible || first_check(zone) != Check::HighOrderWatermark)
         continue;
       const Attempt attempt = last_attempt(zone, request_, later, kMinOnly);
       if (attempt.check == Check::Passes) {
@@ -373,6 +384,14 @@ class RemedyFinder {
       text += text.empty() ? "swap is full" : "; swap is full";
     if (!text.empty())
       add(Certainty::Likely, "less use, or more memory or swap: " + text);
+  }
+
+  /// An OOM report whose printed state passes the mark that was tried first: what would help is already there.
+  [[nodiscard]] const ZoneFacts* passing_at_min() const {
+    for (const ZoneFacts& zone : zones())
+      if (zone.is_eligible && first_check(zone) == Check::Passes)
+        return &zone;
+    return nullptr;
   }
 
   [[nodiscard]] const ZoneFacts* first_eligible() const {

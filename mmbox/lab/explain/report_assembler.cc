@@ -484,6 +484,17 @@ void ReportAssembler::apply(const Record& original, const StrippedLine& line, st
         });
         if (is_repeat || !kill.victim_pid)
           break;
+        // "Kill process A … or sacrifice child", then "Killed process B": B, a child of it, is the victim.
+        constexpr std::uint64_t kNear = 4;
+        Open* const chosen = choose(line, [&](const Open& open) {
+          return open.report.victim_pid && open.last_kind == RecordKind::KillLine && number - open.touched <= kNear &&
+                 open.last_text.find("ill process") != std::string::npos;
+        });
+        if (chosen != nullptr && record.text.find("Killed process") != std::string_view::npos) {
+          parse_kill_line(record.text, chosen->report);
+          touch(*chosen, record, line, number);
+          break;
+        }
         Open& open = start(line, number);
         parse_kill_line(record.text, open.report);
         touch(open, record, line, number);
