@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 #include <string>
@@ -208,6 +209,8 @@ class Analyzer {
       lacks("the global numbers after Mem-Info");
     if (has_several_nodes())
       missing.emplace_back("preferred node and vm.zone_reclaim_mode (never printed)");
+    if (result_.kind == ReportKind::Snapshot)
+      return;
     if (kernel_.highatomic == HighAtomicPrint::Hidden && kernel_.prints_letters)
       missing.emplace_back("size of the high-atomic reserve (printed since 5.5)");
     if (kernel_.highatomic == HighAtomicPrint::Bounded)
@@ -474,7 +477,9 @@ class Analyzer {
                                                                 : "if CMA pages counted");
     if (result_.kind == ReportKind::AllocationStall)
       text = "Slow, not failed. " + text;
-    if (zone.attempts.size() > 1 && zone.attempts.front().check != zone.check)
+    if (zone.attempts.size() > 1 && zone.attempts.front().check == Check::Passes)
+      text += " The min mark, tried before, it passes in the printed state.";
+    else if (zone.attempts.size() > 1 && zone.attempts.front().check != zone.check)
       text += fmt::format(" At the min mark, tried before: {}.", name_of(zone.attempts.front().check));
     if (is_oom() && !report_.victim.empty())
       text += fmt::format(" {} was killed for it.", report_.victim);
@@ -622,6 +627,19 @@ class Analyzer {
       result_.remedies.push_back({Certainty::Likely, "a larger area (cma=, or its device-tree size)", {}, {}});
   }
 
+  /// What the words of the message say. Source: mm/vmalloc.c of 5.13 and later, whose messages differ by cause.
+  [[nodiscard]] const char* vmalloc_cause() const {
+    constexpr std::array<std::pair<std::string_view, const char*>, 4> kCauses{
+        {{"exceeds total pages", "A size larger than all memory of the machine"},
+         {"failed to map pages", "Memory for the page tables, or a killed task,"},
+         {"vm_struct allocation failed", "Kernel address space, or an over-large size,"},
+         {"vmap allocation for size", "Kernel address space (vmalloc=), or an over-large size,"}}};
+    for (const auto& [words, cause] : kCauses)
+      if (report_.vmalloc_message.find(words) != std::string::npos)
+        return cause;
+    return "Kernel address space, an over-large size or a killed task";
+  }
+
   void vmalloc_verdict() {
     Verdict& verdict = result_.verdict;
     bool any_passes = false;
@@ -649,9 +667,8 @@ class Analyzer {
     if (any_passes && !pages_failed) {
       verdict.sentence = fmt::format(
           "Not a shortage of pages: vmalloc{} failed while {} has {} free pages and passes its "
-          "watermark. Kernel address space, an over-large size or a killed task is the "
-          "cause.",
-          size, zone->label(), zone->free.value_or(0));
+          "watermark. {} is the cause.",
+          size, zone->label(), zone->free.value_or(0), vmalloc_cause());
       result_.confidence = Confidence::High;
     } else if (any_passes) {
       verdict.sentence = fmt::format(
@@ -744,7 +761,7 @@ class Analyzer {
     if (request.no_watermarks)
       reserves = "all of them: no watermark applies (PF_MEMALLOC or __GFP_MEMALLOC)";
     else if (request.flags.has(alloc_flag::kReserves))
-      reserves = fmt::format("min is lowered to {}", lowered_text(request));
+      reserves = lowered_text(request);
     else
       reserves = "none";
     facts.push_back({"reserves", request.may_use_reserves, std::move(reserves)});
@@ -760,8 +777,13 @@ class Analyzer {
   }
 
   [[nodiscard]] std::string lowered_text(const RequestFacts& request) const {
-    const std::int64_t lowered = lowered_mark(kernel_.watermark.rule, 1000, request.flags);
-    return lowered == 1000 ? "1000/1000 of itself (no discount)" : fmt::format("{}/1000 of itself", lowered);
+    constexpr std::int64_t kWhole = 1000;
+    const std::int64_t lowered = lowered_mark(kernel_.watermark.rule, kWhole, request.flags);
+    if (lowered == kWhole)
+      return "the mark is not lowered, but the high-atomic reserve is not deducted";
+    const std::int64_t tenth = lowered % 10;
+    return fmt::format("min is lowered to {}{} % of itself", lowered / 10,
+                       tenth == 0 ? std::string{} : fmt::format(".{}", tenth));
   }
 
   // ---------------------------------------------------------------- notes
@@ -801,22 +823,24 @@ class Analyzer {
     kdump_note();
     for (const std::string& note : report_.notes)
       notes.push_back(note);
-    if (result_.layout.is_guess && result_.request && !report_.zones.empty() && zones_guess_matters())
+    if (result_.request && zones_guess_matters())
       notes.emplace_back("several zone layouts fit this report; the usual one was taken");
   }
 
-  /// The guess matters if the zone that the request names has no name among the printed ones.
+  /// The guess matters if another layout that fits gives the request another reserve somewhere.
   [[nodiscard]] bool zones_guess_matters() const {
     const RequestFacts& request = *result_.request;
-    for (const ZoneFacts& zone : result_.zones)
-      for (std::size_t i = 1; i < zone.lowmem_reserve.size(); ++i)
-        if (zone.is_eligible && zone.index && i > *zone.index && zone.lowmem_reserve[i] != reserve_of(zone, request))
-          return std::none_of(result_.zones.begin(), result_.zones.end(),
-                              [&](const ZoneFacts& z) { return z.name == zone_type_name(request.highest_zone); });
+    const auto reserve = [](const ZoneFacts& zone, std::size_t index) {
+      return index < zone.lowmem_reserve.size() ? zone.lowmem_reserve[index] : 0;
+    };
+    for (const std::vector<ZoneType>& types : result_.layout.also_fit) {
+      const ZoneLayout other{types};
+      const std::size_t index = other.index_of(highest_zone(request.gfp, other)).value_or(0);
+      for (const ZoneFacts& zone : result_.zones)
+        if (zone.is_eligible && reserve(zone, index) != reserve(zone, request.highest_index))
+          return true;
+    }
     return false;
-  }
-  [[nodiscard]] static std::int64_t reserve_of(const ZoneFacts& zone, const RequestFacts& request) {
-    return request.highest_index < zone.lowmem_reserve.size() ? zone.lowmem_reserve[request.highest_index] : 0;
   }
 
   void hidden_memory_note() {

@@ -60,7 +60,7 @@ enum class Confidence : std::uint8_t { High, Medium, Low, None };
 /// The zone types that a kernel was built with, by index.
 struct ZoneLayout {
   std::vector<ZoneType> types{};
-  bool is_guess = false;  ///< several builds fit the report
+  std::vector<std::vector<ZoneType>> also_fit{};  ///< other builds that the report may come from
   [[nodiscard]] std::optional<unsigned> index_of(ZoneType type) const;
 };
 

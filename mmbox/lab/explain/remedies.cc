@@ -37,10 +37,9 @@ class RemedyFinder {
     exhaustion();
     if (const ZoneFacts* const zone = passing_at_min()) {
       add(Certainty::Likely,
-          fmt::format(
-              "nothing but less use: {} passes the min mark by {} pages in the printed state, which is after the "
-              "kill or after others gave memory back",
-              zone->label(), zone->attempts.front().spare()),
+          fmt::format("no setting was in the way: in the printed state {} passes the min mark by {} pages, so memory "
+                      "came free between the refusal and the report",
+                      zone->label(), zone->attempts.front().spare()),
           zone->label(), zone->attempts.front().spare());
       return;
     }
@@ -58,6 +57,8 @@ class RemedyFinder {
     newer_test();
     reserves_that_hold();
     structural();
+    if (explanation_->remedies.empty())
+      more_memory();
   }
 
  private:
@@ -167,7 +168,8 @@ class RemedyFinder {
       return;
     const std::int64_t pages = reclaimable();
     const std::string zones_text = request_.order > 0 ? suitable_zones() : std::string{};
-    if (short_by() > 0 && pages > short_by())
+    // The per-order test is short of larger blocks, which reclaim does not make.
+    if (short_by() > 0 && pages > short_by() && !any_zone_is(Check::HighOrderWatermark))
       add(Certainty::Likely,
           fmt::format("a caller that may sleep (GFP_KERNEL) could have reclaimed: {} pages of clean "
                       "page cache{} were there, {} were short",
@@ -363,6 +365,19 @@ class RemedyFinder {
     if (explanation_->kind == ReportKind::CpusetOom || any_node_forbidden())
       add(Certainty::Likely,
           fmt::format("give the cpuset or memory policy a node that has {} memory", zone_type_name(eligible_top())));
+  }
+
+  /// When nothing that can be set would have helped.
+  void more_memory() {
+    const std::int64_t pages = short_by();
+    if (pages <= 0)
+      return;
+    if (request_.may_reclaim && reclaimable() > pages)
+      add(Certainty::Likely,
+          fmt::format("a later try: {} pages were short, and {} could be reclaimed meanwhile", pages, reclaimable()));
+    else
+      add(Certainty::Likely,
+          fmt::format("less use of {}, or more memory in it: {} pages were short", explanation_->verdict.zone, pages));
   }
 
   void exhaustion() {

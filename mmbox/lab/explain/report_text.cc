@@ -246,6 +246,10 @@ bool is_allocation_header(std::string_view text) {
     return at >= 2 && has_task_before(text, at) && text[at - 2] == ':' &&
            (rest.empty() || rest.front() == ':' || rest.front() == '.');
   }
+  // Other callers of the kernel's warning put their own words before the same fields: "vmemmap alloc failure: order:9".
+  if (const std::size_t order = text.find("failure: order:");
+      order != std::string_view::npos && has_task_before(text, order) && contains(text, ", mode:0x"))
+    return true;
   const std::size_t at = text.find("page allocation stalls for ");
   return at != std::string_view::npos && has_task_before(text, at) && contains(text, "order:");
 }
@@ -576,7 +580,7 @@ void parse_allocation_header(std::string_view text, FailureReport& report) {
   } else {
     if (report.headline == Headline::None)
       report.headline = Headline::AllocationFailure;
-    set_comm(text, "page allocation failure", report);
+    set_comm(text, contains(text, "page allocation failure") ? "page allocation failure" : ": ", report);
   }
   // Several CPUs at once may have left "order:0page allocation failure: order:0, mode:…": the last one is whole.
   const std::size_t last = text.rfind("order:");

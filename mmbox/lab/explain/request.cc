@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 namespace mmbox::lab::explain {
 namespace {
@@ -98,7 +99,7 @@ void set_slow_path(RequestFacts& request, const KernelFacts& kernel) {
 ZoneLayout zone_layout(const FailureReport& report) {
   ZoneLayout best{};
   int best_score = -1;
-  unsigned ties = 0;
+  std::vector<std::pair<int, std::vector<ZoneType>>> others;
   // Normal is always built in, Movable since 2.6.23; the others are choices.
   for (unsigned choice = 0; choice < 32; ++choice) {
     ZoneLayout layout{};
@@ -114,18 +115,25 @@ ZoneLayout zone_layout(const FailureReport& report) {
     add(ZoneType::Device, (choice & 8U) != 0);
     if (!fits(layout, report))
       continue;
-    // Builds without Movable are older than the reports that people have, and taken only where nothing else fits.
-    if (layout.index_of(ZoneType::Movable) || best_score < 0)
-      ++ties;
+    // Builds without Movable are older than nearly all reports, and taken only where nothing else fits.
+    const bool is_old = !layout.index_of(ZoneType::Movable);
+    if (is_old && best_score >= 0)
+      continue;
     const int score = usualness(layout, report);
     if (score > best_score) {
+      others.emplace_back(best_score, best.types);
       best_score = score;
-      best = layout;
+      best.types = layout.types;
+      continue;
     }
+    others.emplace_back(score, std::move(layout.types));
   }
+  constexpr int kMatters = 8;  // what the report shows of HighMem excludes the builds that differ in it
+  for (auto& [score, types] : others)
+    if (!types.empty() && score + kMatters > best_score)
+      best.also_fit.push_back(std::move(types));
   if (best.types.empty())
     best.types = {ZoneType::Dma, ZoneType::Dma32, ZoneType::Normal, ZoneType::Movable, ZoneType::Device};
-  best.is_guess = ties != 1;
   return best;
 }
 
