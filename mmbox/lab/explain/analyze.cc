@@ -478,7 +478,7 @@ class Analyzer {
     if (result_.kind == ReportKind::AllocationStall)
       text = "Slow, not failed. " + text;
     if (zone.attempts.size() > 1 && zone.attempts.front().check == Check::Passes)
-      text += " The min mark, tried before, it passes in the printed state.";
+      text += " In the printed state it passes the min mark, which was tried before.";
     else if (zone.attempts.size() > 1 && zone.attempts.front().check != zone.check)
       text += fmt::format(" At the min mark, tried before: {}.", name_of(zone.attempts.front().check));
     if (is_oom() && !report_.victim.empty())

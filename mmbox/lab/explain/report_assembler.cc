@@ -41,7 +41,7 @@ bool is_oom(const FailureReport& report) {
 
 /// A report whose first line is lost may be the OOM killer's as well.
 bool may_be_oom(const FailureReport& report) {
-  return is_oom(report) || (report.headline == Headline::None && report.has_mem_info);
+  return is_oom(report) || (report.headline == Headline::None && (report.has_mem_info || !report.zones.empty()));
 }
 
 std::uint64_t patience(const FailureReport& report, bool has_tail) {

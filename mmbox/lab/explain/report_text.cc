@@ -440,7 +440,7 @@ bool may_continue(RecordKind kind, std::string_view before, std::string_view tex
 }
 
 bool is_header_broken_between(std::string_view before, std::string_view after) {
-  constexpr std::array<std::string_view, 2> kPhrases{"page allocation failure", "invoked oom-killer"};
+  constexpr std::array<std::string_view, 3> kPhrases{"page allocation failure", "invoked oom-killer", "Killed process"};
   for (const std::string_view phrase : kPhrases)
     for (std::size_t cut = 4; cut < phrase.size(); ++cut) {
       std::string_view head = phrase.substr(0, cut);
