@@ -72,7 +72,9 @@ std::vector<ZoneAgreement> zones_by_counters(const Explanation& explanation, con
     ZoneAgreement agreement{};
     agreement.zone = zone.label();
     agreement.state_free = zone.free;
-    if (*zone.index > request.highest_index) {
+    if (zone.managed == 0) {
+      zone.check = Check::Empty;
+    } else if (*zone.index > request.highest_index) {
       zone.check = Check::NotEligible;
     } else if (printed != explanation.zones.end() && printed->check == Check::NodeForbidden) {
       zone.check = Check::NodeForbidden;

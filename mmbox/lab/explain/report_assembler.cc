@@ -41,7 +41,7 @@ bool is_oom(const FailureReport& report) {
 
 /// A report whose first line is lost may be the OOM killer's as well.
 bool may_be_oom(const FailureReport& report) {
-  return is_oom(report) || (report.headline == Headline::None && report.has_mem_info);
+  return is_oom(report) || (report.headline == Headline::None && (report.has_mem_info || !report.zones.empty()));
 }
 
 std::uint64_t patience(const FailureReport& report, bool has_tail) {
@@ -484,6 +484,17 @@ void ReportAssembler::apply(const Record& original, const StrippedLine& line, st
         });
         if (is_repeat || !kill.victim_pid)
           break;
+        // "Kill process A … or sacrifice child", then "Killed process B": B, a child of it, is the victim.
+        constexpr std::uint64_t kNear = 4;
+        Open* const chosen = choose(line, [&](const Open& open) {
+          return open.report.victim_pid && open.last_kind == RecordKind::KillLine && number - open.touched <= kNear &&
+                 open.last_text.find("ill process") != std::string::npos;
+        });
+        if (chosen != nullptr && record.text.find("Killed process") != std::string_view::npos) {
+          parse_kill_line(record.text, chosen->report);
+          touch(*chosen, record, line, number);
+          break;
+        }
         Open& open = start(line, number);
         parse_kill_line(record.text, open.report);
         touch(open, record, line, number);

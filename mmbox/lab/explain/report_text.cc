@@ -161,7 +161,7 @@ bool classify_zone_record(std::string_view text, Record& record) {
     if (!after.empty() && after.front() == ':' && !rest.empty()) {
       const std::string_view blocks = skip_blanks(after.substr(1));
       // Digits, or the line was cut right after the name, or "empty" of very old kernels.
-      if (blocks.empty() || is_digit(blocks.front())) {
+      if (blocks.empty() || is_digit(blocks.front()) || starts_with(blocks, "empty")) {
         record.kind = RecordKind::FreeArea;
         return true;
       }
@@ -246,6 +246,10 @@ bool is_allocation_header(std::string_view text) {
     return at >= 2 && has_task_before(text, at) && text[at - 2] == ':' &&
            (rest.empty() || rest.front() == ':' || rest.front() == '.');
   }
+  // Other callers of the kernel's warning put their own words before the same fields: "vmemmap alloc failure: order:9".
+  if (const std::size_t order = text.find("failure: order:");
+      order != std::string_view::npos && has_task_before(text, order) && contains(text, ", mode:0x"))
+    return true;
   const std::size_t at = text.find("page allocation stalls for ");
   return at != std::string_view::npos && has_task_before(text, at) && contains(text, "order:");
 }
@@ -307,6 +311,8 @@ Record classify(std::string_view text) {
       (has_task_before(text, at) || starts_with(text, "invoked oom-killer: gfp_mask")) &&
       (at + 18 == text.size() || text[at + 18] == ':'))
     return as(RecordKind::OomHeader);
+  if (starts_with(text, "oom-killer: gfp_mask="))  // to 2.6.17
+    return as(RecordKind::OomHeader);
   if (contains(text, "vmalloc error") || contains(text, "vmalloc: allocation failure") ||
       contains(text, "vmap allocation for size"))
     return as(RecordKind::VmallocHeader);
@@ -324,8 +330,8 @@ Record classify(std::string_view text) {
       starts_with(text, "memory+swap: usage") || starts_with(text, "kmem: usage ") ||
       (starts_with(text, "Task in ") && contains(text, "as a result of limit of")))
     return as(RecordKind::Memcg);
-  if ((contains(text, "ut of memory") || starts_with(text, "Kill")) &&
-      (contains(text, "Killed process") || contains(text, "Kill process")))
+  if ((contains(text, "ut of memory") || contains(text, "ut of Memory") || starts_with(text, "Kill")) &&
+      (contains(text, "Killed process") || contains(text, "Kill process") || contains(text, "kill process")))
     return as(RecordKind::KillLine);
   if (starts_with(text, "Workqueue:"))
     return as(RecordKind::Workqueue);
@@ -434,7 +440,7 @@ bool may_continue(RecordKind kind, std::string_view before, std::string_view tex
 }
 
 bool is_header_broken_between(std::string_view before, std::string_view after) {
-  constexpr std::array<std::string_view, 2> kPhrases{"page allocation failure", "invoked oom-killer"};
+  constexpr std::array<std::string_view, 3> kPhrases{"page allocation failure", "invoked oom-killer", "Killed process"};
   for (const std::string_view phrase : kPhrases)
     for (std::size_t cut = 4; cut < phrase.size(); ++cut) {
       std::string_view head = phrase.substr(0, cut);
@@ -574,7 +580,7 @@ void parse_allocation_header(std::string_view text, FailureReport& report) {
   } else {
     if (report.headline == Headline::None)
       report.headline = Headline::AllocationFailure;
-    set_comm(text, "page allocation failure", report);
+    set_comm(text, contains(text, "page allocation failure") ? "page allocation failure" : ": ", report);
   }
   // Several CPUs at once may have left "order:0page allocation failure: order:0, mode:…": the last one is whole.
   const std::size_t last = text.rfind("order:");
@@ -588,6 +594,10 @@ void parse_oom_header(std::string_view text, FailureReport& report) {
   report.headline = Headline::OomKiller;
   set_comm(text, "invoked oom-killer", report);
   report.order = order_of(number_after(text, "order="));
+  if (starts_with(text, "oom-killer:") && !contains(text, "order")) {  // to 2.6.12
+    report.order = 0;
+    report.notes.assign(1, "this kernel prints no order with an OOM kill; 0 is assumed");
+  }
   parse_mask(text, "gfp_mask=", report);
   parse_masks(text, report);
 }
@@ -926,7 +936,7 @@ void parse_kill_line(std::string_view text, FailureReport& report) {
     report.is_memcg = true;
   if (report.headline == Headline::None)
     report.headline = report.is_memcg ? Headline::MemcgOomKill : Headline::OomKill;
-  const std::size_t at = std::min(text.find("Kill process"), text.find("Killed process"));
+  const std::size_t at = std::min({text.find("Kill process"), text.find("Killed process"), text.find("kill process")});
   if (at == std::string_view::npos)
     return;
   const std::string_view rest = text.substr(at);
