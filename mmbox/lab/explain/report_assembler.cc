@@ -228,6 +228,7 @@ void ReportAssembler::reparse(Open& open) {
       parse_oom_summary(text, report);
       break;
     case RecordKind::Tail: (void)parse_tail(text, report); break;
+    case RecordKind::KillLine: parse_kill_line(text, report); break;
     default: break;
   }
 }

@@ -432,6 +432,8 @@ bool may_continue(RecordKind kind, std::string_view before, std::string_view tex
     case RecordKind::GlobalStats:
       return text.size() < 160 && contains(text, ":") && (is_global_stats(text) || goes_on_global_stats(before, text));
     case RecordKind::OomSummary: return contains(text, "=") && contains(text, ",");
+    case RecordKind::KillLine:  // "Killed process" and "12 (name)"
+      return !contains(before, "(") && (is_digit(text.front()) || text.front() == '(');
     case RecordKind::Tail:  // "Free swap" and "= 0kB"
       return contains(before, " swap") && std::none_of(before.begin(), before.end(), is_digit) &&
              (text.front() == '=' || is_digit(text.front()));
@@ -477,6 +479,8 @@ bool needs_blank_between(RecordKind kind, std::string_view before, std::string_v
   const char first = after.front();
   if (is_blank(last) || is_blank(first) || first == ':' || first == '=' || last == ':' || last == '=' || first == ',')
     return false;
+  if (kind == RecordKind::KillLine)
+    return true;
   // A release goes on after the break, its build number `#1` does not.
   const std::string_view token = before.substr(before.rfind(' ') + 1);
   if (kind == RecordKind::CpuLine)
