@@ -60,6 +60,14 @@ template <class T>
 [[nodiscard]] inline T racy(const T& value) {
   return __atomic_load_n(&value, __ATOMIC_RELAXED);
 }
+/// The same under a locking policy: where there is no other CPU, the compiler may read as it likes.
+template <SyncPolicy S, class T>
+[[nodiscard]] inline T racy(const T& value) {
+  if constexpr (std::same_as<S, NoSync>)
+    return value;
+  else
+    return racy(value);
+}
 /// Writes a number that other CPUs read without a lock.
 template <class T>
 inline void publish(T& target, T value) {

@@ -52,7 +52,7 @@ class Side {
 
   [[nodiscard]] Machine& machine() { return image_.machine(); }
   [[nodiscard]] FreeOutcome& outcome() { return outcome_; }
-  [[nodiscard]] const std::vector<std::string>& story() const { return story_.lines(); }
+  [[nodiscard]] std::vector<std::string> story() const { return story_.lines(); }
   void begin(const OpsBegin& ops) {
     cpu_ = ops.cpu;
     task_.realtime = ops.realtime;
