@@ -596,12 +596,12 @@ TEST(GenerationOfRelease, IsTheNearestWithAWord) {
         Case{"linux-6.12", &kLinux612, false}, Case{"9.0.1", &kLinux72, true}}) {
     const auto choice = lab::generation_of_release(c.release);
     ASSERT_TRUE(choice) << c.release;
-    EXPECT_STREQ(choice->generation->name, c.generation->name) << c.release;
+    EXPECT_EQ(choice->generation->name, c.generation->name) << c.release;
     EXPECT_EQ(!choice->note.empty(), c.noted) << c.release << ": " << choice->note;
   }
   EXPECT_FALSE(lab::generation_of_release("custom"));
   EXPECT_FALSE(lab::generation_of_release("6"));
-  EXPECT_STREQ(lab::generation_of_recording(std::nullopt).generation->name, "linux-6.1");
+  EXPECT_EQ(lab::generation_of_recording(std::nullopt).generation->name, "linux-6.1");
   EXPECT_EQ(lab::generation_named("linux-6.2"), nullptr);
 }
 

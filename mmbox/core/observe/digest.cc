@@ -37,7 +37,7 @@ class Digest {
 constexpr std::uint64_t kEnd = ~std::uint64_t{0};
 
 void add_rules(Digest& digest, const Rules& rules) {
-  digest.add(std::string_view{rules.generation.name});
+  digest.add(rules.generation.name);
   digest.add(rules.has_cma);
   digest.add(rules.mobility_disabled);
 }

@@ -136,7 +136,7 @@ void write_zone(TextWriter& out, const ProcSource& source, const ZoneState& zone
   });
   out.text("        protection: (");
   for (std::size_t i = 0; i < machine.zone_types.size(); ++i)
-    out.text(i == 0 ? "" : ", ").number(zone.lowmem_reserve[i]);
+    out.text(i == 0 ? std::string_view{} : ", ").number(zone.lowmem_reserve[i]);
   out.text(")\n");
   if (!zone.is_populated())
     return;
@@ -171,7 +171,9 @@ void write_pagetypes_of(TextWriter& out, const ProcSource& source, const NodeSta
       for (unsigned order = 0; order < kOrders; ++order) {
         const std::uint64_t blocks = zone.lists[order][raw(type)].blocks;
         const bool is_more = blocks >= source.format.free_count_max;
-        out.text(is_more ? ">" : "").unsigned_number(is_more ? source.format.free_count_max : blocks, 6).text(" ");
+        out.text(is_more ? ">" : std::string_view{})
+            .unsigned_number(is_more ? source.format.free_count_max : blocks, 6)
+            .text(" ");
       }
       out.text("\n");
     }
@@ -241,7 +243,7 @@ void write_index_lines(const MachineView& machine, TextSink& sink, std::size_t w
       const std::int64_t rest = permille % 1000;
       const std::int64_t magnitude = rest < 0 ? -rest : rest;
       const std::int64_t fill_below = rest < 0 ? 10 : 100;
-      out.number(permille / 1000, width).text(".").text(rest < 0 ? "-" : "");
+      out.number(permille / 1000, width).text(".").text(rest < 0 ? "-" : std::string_view{});
       for (std::int64_t limit = fill_below; limit > 1 && magnitude < limit; limit /= 10)
         out.text("0");
       out.number(magnitude).text(" ");

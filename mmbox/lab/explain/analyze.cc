@@ -481,7 +481,7 @@ class Analyzer {
     const auto at_most = [&](Confidence limit) { confidence = std::max(confidence, limit); };
     if (zone.check == Check::Passes)
       at_most(Confidence::Low);
-    if (kernel_.is_inferred)
+    if (kernel_.is_inferred || result_.request->names_contradict_mask)
       at_most(Confidence::Medium);
     if (result_.is_torn)
       at_most(Confidence::Medium);
@@ -746,10 +746,15 @@ class Analyzer {
         notes.emplace_back(
             "a request like this loops or calls the OOM killer rather than fail: a dying task, or "
             "PF_MEMALLOC that the stack does not show, is likely");
+      if (request.names_contradict_mask)
+        notes.push_back(fmt::format(
+            "the mask 0x{:x} and its names contradict each other in every known layout; the names are believed",
+            request.raw_mask));
       if (request.no_watermarks)
-        notes.emplace_back(
-            "the stack or the task's name shows PF_MEMALLOC: watermarks do not apply, only free blocks "
-            "count");
+        notes.push_back(fmt::format("{}: watermarks do not apply, only free blocks count",
+                                    request.gfp.has(gfp::kMemalloc)
+                                        ? "the mask has __GFP_MEMALLOC"
+                                        : "the stack or the task's name shows PF_MEMALLOC"));
       for (const ZoneFacts& zone : result_.zones)
         if (zone.is_eligible && zone.fitting_letters.size() > 1 &&
             zone.fitting_letters.find_first_of("CHI") != std::string::npos && zone.check == Check::Passes)

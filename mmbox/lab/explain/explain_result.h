@@ -79,6 +79,7 @@ struct RequestFacts {
   std::uint64_t raw_mask = 0;
   std::string mask_text{};    ///< names in that kernel's layout
   std::string layout_name{};  ///< first release that has the layout
+  bool names_contradict_mask = false;  ///< no known layout has the number for the names; the names are believed
   Gfp gfp{};
   ZoneType highest_zone = ZoneType::Normal;
   unsigned highest_index = 2;

@@ -227,7 +227,12 @@ std::optional<RequestFacts> request_facts(const FailureReport& report, const Ker
   // A size gone wrong can make the order 52; shifts stay defined, and the verdict is the same.
   constexpr int kOrderMax = 40;
   const auto order = static_cast<unsigned>(std::min(*report.order, kOrderMax));
-  RequestFacts result = with_mask(request, kernel.gfp->decode(raw), order, kernel, layout, page_bytes);
+  // Names mean the same on every kernel; a number hangs on a layout, which a vendor may have changed.
+  const std::optional<std::uint32_t> named =
+      report.gfp_names.empty() ? std::nullopt : kernel.gfp->parse(report.gfp_names);
+  request.names_contradict_mask = named && *named != raw;
+  const Gfp gfp = kernel.gfp->decode(request.names_contradict_mask ? *named : raw);
+  RequestFacts result = with_mask(request, gfp, order, kernel, layout, page_bytes);
   result.raw_mask = raw;
   result.layout_name = kernel.gfp->name();
   if (!report.gfp_names.empty()) {

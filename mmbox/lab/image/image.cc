@@ -131,6 +131,9 @@ Expected<OwnedConfig> config_of(const Snapshot& snapshot, const Generation& gene
     return types.error();
   owned.types = *types;
   const std::size_t nodes = snapshot.nodes.size();
+  if (nodes == 0 || snapshot.zones.empty() || snapshot.cpus.empty())
+    return Error{.message = fmt::format("snapshot {}: no node, zone or CPU in it", snapshot.label),
+                 .remedy = "a whole snapshot has its N, Z and CPUS lines (docs/formats.md)"};
   for (std::size_t i = 0; i < nodes; ++i) {
     const SnapshotNode& node = snapshot.nodes[i];
     if (node.id.raw() != i || node.distances.size() != nodes)
