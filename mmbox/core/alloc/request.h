@@ -38,6 +38,9 @@ struct Request {
   std::optional<NodeId> node = std::nullopt;        ///< preferred; nullopt: that of the CPU
   std::optional<NodeMask> nodemask = std::nullopt;  ///< nullopt: all nodes
   const Task* task = nullptr;                       ///< nullptr: a default Task
+
+  /// True if nothing but order and mask are asked for.
+  [[nodiscard]] bool is_plain() const { return !node && !nodemask && task == nullptr; }
 };
 
 /// Why a request got nothing.

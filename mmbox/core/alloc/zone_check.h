@@ -16,6 +16,14 @@ struct ZoneBlocks {
   [[nodiscard]] static constexpr unsigned max_order() { return kMaxPageOrder; }
 };
 
+/// True if the zone has a block of at least `order` that any request may count on.
+[[nodiscard]] inline bool has_usual_block(const ZoneState& zone, unsigned order) {
+  unsigned orders = 0;
+  for (unsigned type = 0; type < kPcpTypes; ++type)
+    orders |= racy(zone.nonempty[type]);
+  return orders >> order != 0;
+}
+
 /// The numbers that the tests compare, for a request that could go up to `highest`.
 /// `free_pages` is the visible count: without the per-cpu deltas, never below zero.
 [[nodiscard]] inline WatermarkZone watermark_zone(const Generation& generation, const ZoneState& zone,

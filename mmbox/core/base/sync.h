@@ -63,6 +63,14 @@ template <class T>
   __atomic_load(&value, &result, __ATOMIC_RELAXED);
   return result;
 }
+/// The same under a locking policy: where there is no other CPU, the compiler may read as it likes.
+template <SyncPolicy S, class T>
+[[nodiscard]] inline T racy(const T& value) {
+  if constexpr (std::same_as<S, NoSync>)
+    return value;
+  else
+    return racy(value);
+}
 /// Writes what other CPUs read without a lock.
 template <class T>
 inline void publish(T& target, std::type_identity_t<T> value) {

@@ -114,7 +114,8 @@ class MemMap {
 
   [[nodiscard]] FrameIndex index(Pfn pfn) const { return static_cast<FrameIndex>(pfn.raw() - first_.raw()); }
   [[nodiscard]] Pfn pfn(FrameIndex index) const { return Pfn{first_.raw() + index}; }
-  [[nodiscard]] bool contains(Pfn pfn) const { return pfn >= first_ && pfn.raw() - first_.raw() < frames_; }
+  /// A pfn below the first one is a large distance from it.
+  [[nodiscard]] bool contains(Pfn pfn) const { return pfn.raw() - first_.raw() < frames_; }
   [[nodiscard]] FrameIndex frames() const { return frames_; }
 
   [[nodiscard]] Pageblock& pageblock(FrameIndex index) const { return pageblocks_[index >> kPageblockOrder]; }
@@ -127,6 +128,10 @@ class MemMap {
     }
     return racy(states_[index]);
   }
+  /// The state of a frame as far as it could head a block of `order`.
+  [[nodiscard]] FrameState state(FrameIndex index, unsigned order) const {
+    return racy(order >= kPageblockOrder ? pageblock(index).head : states_[index]);
+  }
   /// Writes the state of a block's head; `order` says where it is kept.
   void set_state(FrameIndex index, unsigned order, FrameState state) const {
     publish(order >= kPageblockOrder ? pageblock(index).head : states_[index], state);
@@ -135,7 +140,7 @@ class MemMap {
     return order >= kPageblockOrder ? pageblock(index).links : links_[index];
   }
   [[nodiscard]] bool is_free_head(FrameIndex index, unsigned order) const {
-    return racy(order >= kPageblockOrder ? pageblock(index).head : states_[index]).is_buddy_of(order);
+    return state(index, order).is_buddy_of(order);
   }
 
  private:

@@ -99,10 +99,10 @@ void add_pageset(Digest& digest, const MachineView& machine, const PcpState& pag
   digest.add_all(pageset.stat.delta);
   digest.add(pageset.events.pgalloc);
   digest.add(pageset.events.pgfree);
-  digest.add(pageset.events.numa_hit);
+  digest.add(pageset.events.numa_hit());
   digest.add(pageset.events.numa_miss);
   digest.add(pageset.events.numa_foreign);
-  digest.add(pageset.events.numa_local);
+  digest.add(pageset.events.numa_local());
   digest.add(pageset.events.numa_other);
   const MemMap& map = machine.env.map;
   for (unsigned list = 0; list < kPcpLists; ++list) {

@@ -112,10 +112,7 @@ void RecordedState::on(const MmPageAllocZoneLocked& e) {
   if (pcp_ == PcpLists::Ignored || !refilling || PcpShape::order(*refilling) != e.order.raw())
     return;
   PcpState& pageset = view().pageset(view().zone_of(*index).id, cpu_);
-  PcpList& list = pageset.lists[*refilling];
-  map().links(*index, e.order.raw()) = {kNil, list.tail};
-  (list.tail == kNil ? list.head : map().links(list.tail, e.order.raw()).next) = *index;
-  list.tail = *index;
+  pageset.lists[*refilling].append(map(), *index, e.order.raw());
   pageset.count += std::int32_t{1} << e.order.raw();
   map().set_state(*index, e.order.raw(), FrameState::pcp(e.order.raw(), e.migratetype));
 }

@@ -79,12 +79,8 @@ void give_back(Machine& machine, Pfn pfn, Order order, CpuId cpu) {
   }
   PcpState& pageset = view.pageset(zone.id, cpu);
   const Migratetype type = map.pageblock(index).type;
-  PcpList& list = pageset.lists[view.pcp_shape.index(order.raw(), pcp_list_type(type))];
-  map.links(index, order.raw()) = {list.head, kNil};
-  (list.head == kNil ? list.tail : map.links(list.head, order.raw()).prev) = index;
-  list.head = index;
+  pageset.push(map, view.pcp_shape.index(order.raw(), pcp_list_type(type)), index, order.raw());
   map.set_state(index, order.raw(), FrameState::pcp(order.raw(), type));
-  pageset.count += std::int32_t{1} << order.raw();
 }
 
 bool ensure_allocated(Machine& machine, Pfn pfn, Order order, CpuId cpu) {
