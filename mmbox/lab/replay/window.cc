@@ -46,15 +46,16 @@ Expected<bool> TraceWindow::fill() {
 void TraceWindow::enter(std::uint64_t sequence) {
   Slot& self = slots_.back();
   const TraceEvent& event = self.record.event;
-  const auto runs = runs_.try_emplace(self.record.cpu.raw(), key(self.record)).first;
-  if (runs->second != key(self.record)) {
-    // What the task before did has taken effect: it held no lock when it lost the CPU. Only its request may go on.
-    Task& before = tasks_[runs->second];
-    before.cause = Slot::kNone;
-    before.last_free = Slot::kNone;
-    runs->second = key(self.record);
+  Running& running = running_[self.record.cpu.raw()];
+  if (const std::uint64_t now = key(self.record); running.task == nullptr || running.key != now) {
+    if (running.task != nullptr) {
+      // What the task before did has taken effect: it held no lock when it lost the CPU. Only its request may go on.
+      running.task->cause = Slot::kNone;
+      running.task->last_free = Slot::kNone;
+    }
+    running = {now, &tasks_[now]};
   }
-  Task& task = tasks_[key(self.record)];
+  Task& task = *running.task;
 
   // A free whose very next event on the CPU is the block's own insertion did not stop at a per-cpu list.
   if (const auto* entering = std::get_if<probe::FreeOne>(&event)) {

@@ -81,8 +81,13 @@ class TraceWindow {
   [[nodiscard]] static std::uint64_t key(const TraceRecord& record) {
     return record.cpu.raw() << 32 | static_cast<std::uint32_t>(record.pid);
   }
-  std::unordered_map<std::uint64_t, Task> tasks_;                // by CPU and pid
-  std::unordered_map<std::size_t, std::uint64_t> runs_;          // by CPU: its task
+  std::unordered_map<std::uint64_t, Task> tasks_;  // by CPU and pid
+  /// The task that told something last on a CPU.
+  struct Running {
+    std::uint64_t key = 0;
+    Task* task = nullptr;  // of tasks_, whose elements stay where they are
+  };
+  std::unordered_map<std::size_t, Running> running_;             // by CPU
   std::unordered_map<std::uint64_t, std::uint64_t> open_frees_;  // pfn -> sequence of its MmPageFree
   std::unordered_map<std::uint64_t, std::uint64_t> captures_;    // pfn -> sequence of its FreeOne
   std::unordered_map<std::int32_t, std::uint64_t> kswapd_last_;  // pid -> its last record in a run
