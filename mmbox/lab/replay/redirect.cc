@@ -6,25 +6,23 @@ namespace {
 /// Unlinks a page from whichever per-cpu list of its zone holds it.
 bool unlink_pcp(const MachineView& view, FrameIndex index, unsigned order) {
   const ZoneState& zone = view.zone_of(index);
+  const MemMap& map = view.env.map;
+  const unsigned list = view.pcp_shape.index(order, pcp_list_type(map.state(index).type()));
+  // Only the head tells whose list it is.
+  FrameIndex head = index;
+  if (view.cpu_nodes.size() > 1)
+    while (map.links(head, order).prev != kNil)
+      head = map.links(head, order).prev;
   for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu) {
     PcpState& pageset = view.pageset(zone.id, CpuId{cpu});
-    for (unsigned list = 0; list < view.pcp_shape.lists(); ++list) {
-      if (PcpShape::order(list) != order)
-        continue;
-      FrameIndex before = kNil;
-      for (FrameIndex at = pageset.lists[list].head; at != kNil; at = view.env.map.links(at, order).next) {
-        if (at != index) {
-          before = at;
-          continue;
-        }
-        const FrameIndex next = view.env.map.links(at, order).next;
-        (before == kNil ? pageset.lists[list].head : view.env.map.links(before, order).next) = next;
-        (next == kNil ? pageset.lists[list].tail : view.env.map.links(next, order).prev) = before;
-        pageset.count -= std::int32_t{1} << order;
-        view.env.map.set_state(index, order, FrameState{});
-        return true;
-      }
-    }
+    if (view.cpu_nodes.size() > 1 && pageset.lists[list].head != head)
+      continue;
+    const auto [next, before] = map.links(index, order);
+    (before == kNil ? pageset.lists[list].head : map.links(before, order).next) = next;
+    (next == kNil ? pageset.lists[list].tail : map.links(next, order).prev) = before;
+    pageset.count -= std::int32_t{1} << order;
+    map.set_state(index, order, FrameState{});
+    return true;
   }
   return false;
 }

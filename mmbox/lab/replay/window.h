@@ -22,6 +22,8 @@ struct Slot {
   TraceRecord record;
   std::string text;                   ///< of a Marker
   bool batched = false;               ///< MmPageFree: goes to its per-cpu list at its MmPageFreeBatched
+  bool kept = false;                  ///< MmPageFree: compaction keeps the block as a target, it is not freed
+  Order order{0};                     ///< MmPageFreeBatched: of the block, which since 6.10 may be large
   std::uint64_t request = kNone;      ///< first internal event of a request: the sequence number of its MmPageAlloc
   std::uint64_t cause = kNone;        ///< first effect of an earlier free, drain or bulk request: that one's number
   bool takes_effect_later = false;    ///< a free, drain or bulk request that waits for its first effect
@@ -53,11 +55,14 @@ class TraceWindow {
   [[nodiscard]] std::size_t size() const { return slots_.size(); }
 
  private:
-  struct Cpu {
+  /// A task on a CPU: another one may run between the events of its request.
+  struct Task {
     std::uint64_t request_begin = Slot::kNone;  // first internal event since the last event that ends something
     bool slow = false;
     std::uint64_t cause = Slot::kNone;  // a free, drain or bulk request without an effect so far
+    Pfn kept_by_compaction = kNoPfn;
     bool in_bulk = false;
+    bool moves_for_reserve = false;         // the next MoveBlock is a reserve's or an isolation's
     std::uint64_t last_free = Slot::kNone;  // an MmPageFree that nothing has followed yet
   };
   Expected<bool> fill();
@@ -73,7 +78,16 @@ class TraceWindow {
   std::uint64_t first_ = 0;
   bool begun_ = false;
   bool ended_ = false;
-  std::unordered_map<std::size_t, Cpu> cpus_;
+  [[nodiscard]] static std::uint64_t key(const TraceRecord& record) {
+    return record.cpu.raw() << 32 | static_cast<std::uint32_t>(record.pid);
+  }
+  std::unordered_map<std::uint64_t, Task> tasks_;  // by CPU and pid
+  /// The task that told something last on a CPU.
+  struct Running {
+    std::uint64_t key = 0;
+    Task* task = nullptr;  // of tasks_, whose elements stay where they are
+  };
+  std::unordered_map<std::size_t, Running> running_;             // by CPU
   std::unordered_map<std::uint64_t, std::uint64_t> open_frees_;  // pfn -> sequence of its MmPageFree
   std::unordered_map<std::uint64_t, std::uint64_t> captures_;    // pfn -> sequence of its FreeOne
   std::unordered_map<std::int32_t, std::uint64_t> kswapd_last_;  // pid -> its last record in a run
