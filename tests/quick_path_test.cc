@@ -164,8 +164,9 @@ TEST(QuickPath, WhatHangsOnTheRulesFollowsThem) {
         machine->free(*machine->alloc({.gfp = fill, .order = Order{0}, .cpu = CpuId{0}}), Order{0}, CpuId{0});
     const FrameIndex expected = list_of_next(disabled ? Migratetype::Unmovable : Migratetype::Movable);
     const AllocResult got = machine->alloc(request);
-    if (expected != kNil)
+    if (expected != kNil) {
       EXPECT_EQ(machine->view().env.map.index(*got), expected);
+    }
     machine->free(*got, Order{0}, CpuId{0});
   }
 }
