@@ -19,8 +19,8 @@ macro(mmbox_library folder)
   endif()
 endmacro()
 
-# mmbox_test(<target> <label> <sources>…): a GoogleTest program, each of its tests known to ctest.
-function(mmbox_test target label)
+# mmbox_test(<target> <sources>…): a GoogleTest program, each of its tests known to ctest.
+function(mmbox_test target)
   if(NOT ARGN)
     return()
   endif()
@@ -33,10 +33,7 @@ function(mmbox_test target label)
     target_compile_definitions(${target} PRIVATE MMBOX_COMMAND="$<TARGET_FILE:mmbox>")
     add_dependencies(${target} mmbox)
   endif()
-  if(label)
-    set(properties PROPERTIES LABELS ${label})
-  endif()
-  gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60 ${properties})
+  gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60)
 endfunction()
 
 # mmbox_benchmarks(<sources>…): one Google Benchmark program a file, under bench/ of the build. The allocators that

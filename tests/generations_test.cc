@@ -247,7 +247,7 @@ TEST(PcpBulk, AFullPagesetOf510ReturnsOneBatchInTurns) {
   m.set_type(512, Unmovable);
   m.adopt(0, 0, 3);
   m.adopt(512, 0);
-  for (const std::uint64_t pfn : {0, 1, 2})
+  for (const std::uint64_t pfn : {0U, 1U, 2U})
     m.free(pfn, 0);
   m.free(512, 0);
   EXPECT_EQ(m.pageset().count, 1);
@@ -600,12 +600,12 @@ TEST(GenerationOfRelease, IsTheNearestWithAWord) {
         Case{"4.12.0", &kLinux412, false}}) {
     const auto choice = lab::generation_of_release(c.release);
     ASSERT_TRUE(choice) << c.release;
-    EXPECT_STREQ(choice->generation->name, c.generation->name) << c.release;
+    EXPECT_EQ(choice->generation->name, c.generation->name) << c.release;
     EXPECT_EQ(!choice->note.empty(), c.noted) << c.release << ": " << choice->note;
   }
   EXPECT_FALSE(lab::generation_of_release("custom"));
   EXPECT_FALSE(lab::generation_of_release("6"));
-  EXPECT_STREQ(lab::generation_of_recording(std::nullopt).generation->name, "linux-6.1");
+  EXPECT_EQ(lab::generation_of_recording(std::nullopt).generation->name, "linux-6.1");
   EXPECT_EQ(lab::generation_named("linux-6.2"), nullptr);
 }
 

@@ -232,7 +232,7 @@ int run(const Options& options) {
       ex::RefusalAnswer answer{};
       answer.reason = "No snapshot has the zones of this report.";
       if (report.snapshot)
-        answer = ex::CounterOracle{*report.snapshot}.ask(report.explanation);
+        answer = ex::check_against(report.explanation, *report.snapshot);
       agrees = agrees && answer.is_known && answer.refuses;
       explainer.print(report.explanation, report.file, &answer);
     }

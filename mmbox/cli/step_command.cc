@@ -76,11 +76,7 @@ int run(const Options& options, const Streams& streams) {
     const ZoneState& zone = machine.view().zone_of(machine.view().env.map.index(*result));
     got = fmt::format("pfn 0x{:x} in {}", result->raw(), lab::zone_name(machine, zone.id));
   } else {
-    switch (result.error()) {
-      case AllocFailure::OrderTooLarge: got = fmt::format("refused: the largest order is {}", kMaxPageOrder); break;
-      case AllocFailure::NoZone: got = "refused: no zone may serve this mask on this node"; break;
-      default: got = "refused: every zone that may serve it said no"; break;
-    }
+    got = fmt::format("refused: {}", reason_text(result.error()));
   }
   if (options.json) {
     nlohmann::ordered_json json{{"schema", kSchema}, {"request", asked}, {"steps", story.lines()}, {"result", got}};

@@ -275,7 +275,7 @@ class Pair {
  public:
   explicit Pair(const Shape& shape) : engine_(shape.config), lru_(20000), contents_(lru_) {
     const SmallConfig& config = shape.config;
-    engine_.machine().rules().mobility_disabled = shape.mobility_disabled;
+    engine_.machine().change_rules([&](Rules& rules) { rules.mobility_disabled = shape.mobility_disabled; });
     engine_->set_contents(&contents_);
     model_.first_release = std::string_view{config.generation.name} == "linux-6.1.0";
     model_.has_cma = config.has_cma;
@@ -459,11 +459,11 @@ class Pair {
     }
     const auto& a = e.events;
     const auto& b = m.events;
-    if (a.pgalloc != b.pgalloc || a.pgfree != b.pgfree || a.numa_hit != b.hit || a.numa_miss != b.miss ||
-        a.numa_foreign != b.foreign || a.numa_local != b.local || a.numa_other != b.other)
-      return fmt::format("events are {} {} {} {} {} {} {}, to be {} {} {} {} {} {} {}", a.pgalloc, a.pgfree, a.numa_hit,
-                         a.numa_miss, a.numa_foreign, a.numa_local, a.numa_other, b.pgalloc, b.pgfree, b.hit, b.miss,
-                         b.foreign, b.local, b.other);
+    if (a.pgalloc != b.pgalloc || a.pgfree != b.pgfree || a.numa_hit() != b.hit || a.numa_miss != b.miss ||
+        a.numa_foreign != b.foreign || a.numa_local() != b.local || a.numa_other != b.other)
+      return fmt::format("events are {} {} {} {} {} {} {}, to be {} {} {} {} {} {} {}", a.pgalloc, a.pgfree,
+                         a.numa_hit(), a.numa_miss, a.numa_foreign, a.numa_local(), a.numa_other, b.pgalloc, b.pgfree,
+                         b.hit, b.miss, b.foreign, b.local, b.other);
     return "";
   }
   [[nodiscard]] std::string engine_list(FrameIndex at, unsigned order) {

@@ -72,7 +72,7 @@ class SmallMachine {
         pageset.stat.threshold = config.threshold;
       }
     }
-    machine().rules().mobility_disabled = false;
+    machine().change_rules([](Rules& rules) { rules.mobility_disabled = false; });
     machine().set_contents(&contents);
   }
 

@@ -3,16 +3,14 @@
 
 #include <span>
 
-#include "mmbox/core/alloc/fast_path.h"
+#include "mmbox/core/alloc/quick_path.h"
 #include "mmbox/core/alloc/slow_path_orders.h"
 
 namespace mmbox {
 
-/// A request from beginning to end: prepare, first attempt, slow path.
-///
-/// Events: MmPageAlloc last, also for a request that failed (pfn kNoPfn). Source: __alloc_pages().
+/// A request through the whole path: prepare, first attempt, slow path. See alloc_pages().
 template <SyncPolicy S>
-[[nodiscard]] Result<FrameIndex, AllocFailure> alloc_pages(const MachineView& machine, const Request& request) {
+[[nodiscard, gnu::noinline]] AllocResult alloc_pages_whole_path(const MachineView& machine, Request request) {
   if (request.order.raw() > kMaxPageOrder) [[unlikely]] {
     if (machine.env.rules->generation.requests.too_large_order == TooLargeOrder::InSlowPath)
       machine.env.trace.emit(MmPageAlloc{kNoPfn, request.order, request.gfp, gfp_migratetype(request.gfp)});
@@ -30,11 +28,31 @@ template <SyncPolicy S>
     failure = slow.failure();
     reported = slow.gfp();
   }
-  machine.env.trace.emit(
-      MmPageAlloc{index ? machine.env.map.pfn(*index) : kNoPfn, request.order, reported, context.migratetype});
+  const Pfn pfn = index ? machine.env.map.pfn(*index) : kNoPfn;
+  machine.env.trace.emit(MmPageAlloc{pfn, request.order, reported, context.migratetype});
   if (!index)
     return failure;
-  return *index;
+  return pfn;
+}
+
+/// The same for a plain request, which then need not be put together where the quick path serves it.
+template <SyncPolicy S>
+[[nodiscard, gnu::noinline]] AllocResult alloc_pages_whole_path(const MachineView& machine, Gfp gfp, Order order,
+                                                                CpuId cpu) {
+  return alloc_pages_whole_path<S>(machine, {.gfp = gfp, .order = order, .cpu = cpu});
+}
+
+/// A request from beginning to end.
+///
+/// Events: MmPageAlloc last, also for a request that failed (pfn kNoPfn). Source: __alloc_pages().
+template <SyncPolicy S>
+[[nodiscard, gnu::always_inline]] inline AllocResult alloc_pages(const MachineView& machine, const Request& request) {
+  if (!request.is_plain())
+    return alloc_pages_whole_path<S>(machine, request);
+  const FrameIndex index = take_at_once<S>(machine, request.gfp, request.order.raw(), request.cpu);
+  if (index != kNil) [[likely]]
+    return machine.env.map.pfn(index);
+  return alloc_pages_whole_path<S>(machine, request.gfp, request.order, request.cpu);
 }
 
 /// The part of the bulk API that takes from one zone's per-cpu list: fills empty slots of `out`, in order.
@@ -111,8 +129,8 @@ std::size_t alloc_pages_bulk(const MachineView& machine, const Request& request,
     return filled();
   Request one = request;
   one.order = Order{0};
-  if (const auto index = alloc_pages<S>(machine, one))
-    out[before] = machine.env.map.pfn(*index);
+  if (const auto page = alloc_pages<S>(machine, one))
+    out[before] = *page;
   return filled();
 }
 

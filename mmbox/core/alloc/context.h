@@ -72,6 +72,12 @@ struct AllocContext {
 
 inline constexpr Task kPlainTask{};
 
+/// The state of a block that a request of this mask and order gets.
+[[nodiscard]] constexpr FrameState allocated_state(Gfp gfp, unsigned order) {
+  return FrameState::allocated(order,
+                               order > 0 && gfp.has(gfp::kComp) ? FrameState::Compound::Yes : FrameState::Compound::No);
+}
+
 /// Decides zone, type, list and flags of a request's first attempt.
 /// Source: prepare_alloc_pages() and alloc_flags_nofragment(), mm/page_alloc.c.
 [[nodiscard]] inline AllocContext prepare(const MachineView& machine, const Request& request) {
@@ -84,7 +90,7 @@ inline constexpr Task kPlainTask{};
   context.cpu = request.cpu;
   context.cpu_node = machine.cpu_nodes[request.cpu.raw()];
   context.order = request.order;
-  context.highest = gfp_zone(gfp, machine.zone_types);
+  context.highest = machine.usual_start(request.cpu, gfp).highest;
   context.migratetype = machine.env.rules->mobility_disabled ? Migratetype::Unmovable : gfp_migratetype(gfp);
   const NodeState& node = machine.nodes[request.node ? request.node->raw() : context.cpu_node.raw()];
   context.list = machine.zonelist(gfp.has(gfp::kThisNode) ? node.no_fallback : node.fallback);

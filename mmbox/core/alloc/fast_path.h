@@ -66,6 +66,11 @@ namespace mmbox {
   return result;
 }
 
+/// True if the first round of a walk leaves nodes alone whose kswapd is at work already.
+[[nodiscard]] inline bool prefers_idle_nodes(const MachineView& machine) {
+  return machine.env.rules->generation.walk.kswapd == KswapdPreference::IdleFirst && machine.nodes.size() > 1;
+}
+
 /// True if a zone is so far above its HIGH mark that nothing else need be asked. A zone that is not is marked as
 /// BELOW_HIGH, whatever else it passes. Source: get_page_from_freelist().
 [[nodiscard]] inline bool above_high_mark(const Generation& generation, const AllocContext& context, AllocFlags flags,
@@ -94,8 +99,7 @@ template <SyncPolicy S>
   const auto index = rmqueue<S>(machine, context, preferred, zone, flags);
   if (!index)
     return std::nullopt;
-  const auto compound = order > 0 && context.gfp.has(gfp::kComp) ? FrameState::Compound::Yes : FrameState::Compound::No;
-  machine.env.map.set_state(*index, order, FrameState::allocated(order, compound));
+  machine.env.map.set_state(*index, order, allocated_state(context.gfp, order));
   if (uses_highatomic(generation, context.order, flags) && generation.reserve.when == ReserveWhen::AnySuccess)
     reserve_highatomic<S>(machine, zone, context.cpu, *index, order);
   return index;
@@ -198,8 +202,7 @@ template <SyncPolicy S>
   std::optional<NodeId> dirty_checked;
   bool dirty_ok = false;
   bool no_fallback = flags.has(alloc_flag::kNoFragment) && !defrag_mode(machine);
-  // The first round leaves nodes alone whose kswapd is at work already.
-  bool prefers_idle = machine.nodes.size() > 1 && generation.walk.kswapd == KswapdPreference::IdleFirst;
+  bool prefers_idle = prefers_idle_nodes(machine);
   bool skipped_busy = false;
   std::size_t z = context.preferred;
   while (true) {

@@ -71,7 +71,7 @@ TEST(Context, ScopesOfTheTaskTakeBitsAway) {
 
 TEST(Context, OnASmallMachineEveryRequestIsUnmovable) {
   SmallMachine m;
-  m.machine().rules().mobility_disabled = true;
+  m.machine().change_rules([](Rules& rules) { rules.mobility_disabled = true; });
   m.set_type(0, Unmovable);
   m.free_block(0, 4, Unmovable);
   EventText events;
@@ -261,16 +261,16 @@ TEST(ZoneLoop, NumaCountersSayWhoseMemoryItWas) {
   const CpuEvents& remote = m.pageset(1, 0).events;
   EXPECT_EQ(remote.pgalloc, 16u);
   EXPECT_EQ(remote.numa_miss, 1u);
-  EXPECT_EQ(remote.numa_hit, 0u);
+  EXPECT_EQ(remote.numa_hit(), 0u);
   EXPECT_EQ(remote.numa_other, 1u);
-  EXPECT_EQ(remote.numa_local, 0u);
+  EXPECT_EQ(remote.numa_local(), 0u);
   EXPECT_EQ(m.pageset(0, 0).events.numa_foreign, 1u);
   EXPECT_EQ(m.alloc({.gfp = gfp::kKernel, .order = Order{0}, .cpu = CpuId{0}, .node = NodeId{1}, .nodemask = {}}),
             1040u);
-  EXPECT_EQ(remote.numa_hit, 1u) << "the preferred node is what counts";
+  EXPECT_EQ(remote.numa_hit(), 1u) << "the preferred node is what counts";
   EXPECT_EQ(remote.numa_other, 2u);
   EXPECT_EQ(m.alloc(gfp::kKernel, 0, 1), 1047u) << "CPU 1 has its own pageset";
-  EXPECT_EQ(m.pageset(1, 1).events.numa_local, 1u);
+  EXPECT_EQ(m.pageset(1, 1).events.numa_local(), 1u);
 }
 
 TEST(ZoneLoop, CpusetsForbidNodesUnlessTheTaskIsSpecial) {
@@ -800,7 +800,7 @@ TEST_F(Bulk, FillsTheArrayInOrderFromThePerCpuList) {
   EXPECT_EQ(m.pageset().count, 4);
   EXPECT_EQ(events.count("alloc"), 0u) << "its pages have no mm_page_alloc";
   EXPECT_EQ(m.pageset().events.pgalloc, 10u);
-  EXPECT_EQ(m.pageset().events.numa_hit, 10u);
+  EXPECT_EQ(m.pageset().events.numa_hit(), 10u);
   EXPECT_EQ(m.violation(), "");
 }
 

@@ -28,23 +28,12 @@ inline void zone_recovers(const MachineView& machine, ZoneState& zone) {
       node.kswapd.failures = 0;
 }
 
-/// Puts a block that has left its owner where free blocks go: on a per-cpu list, or past those into the free lists.
-/// The block has no state. Source: free_unref_page() and __free_pages_ok().
+/// Puts a block past the per-cpu lists into the free lists; see release_block().
 template <SyncPolicy S>
-void release_block(const MachineView& machine, FrameIndex index, unsigned order, CpuId cpu) {
+[[gnu::noinline]] void release_to_zone(const MachineView& machine, FrameIndex index, unsigned order, CpuId cpu) {
   ZoneState& zone = machine.zone_of(index);
   PcpState& pageset = machine.pageset(zone.id, cpu);
-  const Migratetype type = machine.env.map.pageblock(index).type;
-  // Isolated pages must not wait on a per-cpu list: somebody is collecting them.
-  if (machine.pcp_shape.allows(order) && type != Migratetype::Isolate) {
-    const TryGuard<S> lock{pageset.lock_word};
-    if (lock.held()) {
-      pageset.events.pgfree += std::uint64_t{1} << order;
-      if (machine.pcp<S>(zone, cpu).put(index, order, type) && (zone.flags & zone_flag::kBelowHigh) != 0) [[unlikely]]
-        zone_recovers(machine, zone);
-      return;
-    }
-  }
+  machine.env.map.set_state(index, order, FrameState{});
   const Guard<S> lock{zone.lock_word};
   // The type is read again under the lock: isolation may have changed it.
   machine.buddy(zone, cpu).free_block(index, order);
@@ -54,28 +43,60 @@ void release_block(const MachineView& machine, FrameIndex index, unsigned order,
     pageset.events.pgfree += std::uint64_t{1} << order;
 }
 
-/// Takes a block back from its owner. Checks: it is an allocated block of this order.
-inline void surrender_block(const MachineView& machine, FrameIndex index, unsigned order) {
-  const FrameState state = machine.env.map.state(index);
-  if (!state.is_allocated_as(order)) [[unlikely]] {
-    const std::uint64_t pfn = machine.env.map.pfn(index).raw();
-    switch (state.kind()) {
-      case FrameState::Kind::Buddy:
-      case FrameState::Kind::Pcp:
-        MMBOX_CHECK(false, "double free: pfn is free already, as a block of order", pfn, state.order());
-      case FrameState::Kind::Allocated:
-        MMBOX_CHECK(false, "free with the wrong order: pfn was allocated with order", pfn, state.order());
-      case FrameState::Kind::None:
-        MMBOX_CHECK(false, "free of a foreign frame: pfn heads no allocated block; order given", pfn, order);
+/// Puts a block that has left its owner where free blocks go: on a per-cpu list, or past those into the free lists.
+/// Source: free_unref_page() and __free_pages_ok().
+template <SyncPolicy S>
+[[gnu::always_inline]] inline void release_block(const MachineView& machine, FrameIndex index, unsigned order,
+                                                 CpuId cpu) {
+  const Pageblock& block = machine.env.map.pageblock(index);
+  PcpState& pageset = machine.pageset(ZoneId{block.zone}, cpu);
+  ZoneState& zone = *pageset.zone;
+  // Isolated pages must not wait on a per-cpu list: somebody is collecting them.
+  if (machine.pcp_shape.allows(order) && (is_mergeable(block.type) || block.type != Migratetype::Isolate)) {
+    const TryGuard<S> lock{pageset.lock_word};
+    if (lock.held()) {
+      pageset.events.pgfree += std::uint64_t{1} << order;
+      if (machine.pcp<S>(zone, pageset, cpu).put(index, order, block.type) && (zone.flags & zone_flag::kBelowHigh) != 0)
+          [[unlikely]]
+        zone_recovers(machine, zone);
+      return;
     }
   }
+  release_to_zone<S>(machine, index, order, cpu);
+}
+
+/// Says what is wrong with a block that its owner gives back.
+[[noreturn, gnu::cold]] inline void refuse_block(const MachineView& machine, FrameIndex index, unsigned order) {
+  const FrameState state = machine.env.map.state(index);
+  const std::uint64_t pfn = machine.env.map.pfn(index).raw();
+  switch (state.kind()) {
+    case FrameState::Kind::Buddy:
+    case FrameState::Kind::Pcp:
+      MMBOX_CHECK(false, "double free: pfn is free already, as a block of order", pfn, state.order());
+    case FrameState::Kind::Allocated:
+      MMBOX_CHECK(false, "free with the wrong order: pfn was allocated with order", pfn, state.order());
+    case FrameState::Kind::None:
+      MMBOX_CHECK(false, "free of a foreign frame: pfn heads no allocated block; order given", pfn, order);
+  }
+  __builtin_unreachable();
+}
+
+/// Checks that a block which its owner gives back is an allocated block of this order.
+inline void check_owned(const MachineView& machine, FrameIndex index, unsigned order) {
+  if (order > kMaxPageOrder || !machine.env.map.state(index, order).is_allocated_as(order)) [[unlikely]]
+    refuse_block(machine, index, order);
+}
+
+/// Takes a block back from its owner, to be released or used otherwise. Checks: as check_owned().
+inline void surrender_block(const MachineView& machine, FrameIndex index, unsigned order) {
+  check_owned(machine, index, order);
   machine.env.map.set_state(index, order, FrameState{});
 }
 
 /// Frees one block: its last holder lets go. Events: MmPageFree. Source: __free_pages().
 template <SyncPolicy S>
-void free_pages(const MachineView& machine, FrameIndex index, unsigned order, CpuId cpu) {
-  surrender_block(machine, index, order);
+[[gnu::always_inline]] inline void free_pages(const MachineView& machine, FrameIndex index, unsigned order, CpuId cpu) {
+  check_owned(machine, index, order);
   machine.env.trace.emit(MmPageFree{machine.env.map.pfn(index), Order{order}});
   release_block<S>(machine, index, order, cpu);
 }
@@ -220,12 +241,16 @@ void fold_counters(const MachineView& machine, CpuId cpu, FoldBy by, std::span<c
       continue;
     PcpState& pageset = machine.pageset(zone.id, cpu);
     bool changed = !other_deltas.empty() && other_deltas[zone.id.raw()];
-    for (std::size_t i = 0; i < kZoneStats; ++i) {
-      if (pageset.stat.delta[i] == 0)
-        continue;
-      publish(zone.stat[i], zone.stat[i] + pageset.stat.delta[i]);
-      pageset.stat.delta[i] = 0;
-      changed = true;
+    {
+      // The kernel adds atomically; here whoever changes a free counter holds the zone's lock.
+      const Guard<S> lock{zone.lock_word};
+      for (std::size_t i = 0; i < kZoneStats; ++i) {
+        if (pageset.stat.delta[i] == 0)
+          continue;
+        publish(zone.stat[i], zone.stat[i] + pageset.stat.delta[i]);
+        pageset.stat.delta[i] = 0;
+        changed = true;
+      }
     }
     if (changed && numa)
       pageset.expire = kExpire;

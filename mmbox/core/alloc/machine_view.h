@@ -8,6 +8,7 @@
 #include <span>
 
 #include "mmbox/core/alloc/hosts.h"
+#include "mmbox/core/base/near.h"
 #include "mmbox/core/buddy/buddy.h"
 #include "mmbox/core/pcp/pcp.h"
 #include "mmbox/core/topology/zonelist.h"
@@ -54,30 +55,52 @@ struct NodeState {
   std::array<std::uint64_t, (kMaxZones + 63) / 64> full_zones{};
 };
 
+/// Masks as far as they choose zone and type: the lowest five bits, gfp::kDma to gfp::kReclaimable.
+inline constexpr std::size_t kUsualMasks = 32;
+/// Where a request of one CPU for one page begins if nothing is said but its mask, worked out once.
+struct UsualStart {
+  Near<ZoneState> zone;                 ///< the first one of the list of the CPU's node
+  Near<PcpState> pageset;               ///< of the CPU in that zone
+  Near<const std::int64_t> highatomic;  ///< what the watermark test takes off that zone's free pages
+  ZoneIndex highest;                    ///< the highest zone that the mask allows
+  std::uint8_t mark = 0;                ///< the watermark that a first attempt is held to first
+  std::uint8_t list = kNoPcpList;       ///< of the mask's type; none if no zone of the CPU's own node comes first
+  bool asks_more = false;               ///< the walk of this machine has more to ask
+};
+
 /// A machine, taken apart. Spans live as long as the machine's bytes.
 struct MachineView {
   BuddyEnv env;
   const Tunables* tunables = nullptr;
   std::span<ZoneState> zones;         ///< by ZoneId: [nodes][zone types]
   std::span<NodeState> nodes;         ///< by NodeId
-  std::span<PcpState> pagesets;       ///< [zones][cpus]
+  std::span<PcpState> pagesets;       ///< [cpus][zones]
   std::span<const NodeId> cpu_nodes;  ///< by CpuId
   std::span<const ZoneType> zone_types;
   std::span<const ZoneRef> zone_refs;
   std::span<const std::uint8_t> distances;  ///< [nodes][nodes]
+  std::span<UsualStart> usual_starts;       ///< [cpus][kUsualMasks]
   PcpShape pcp_shape{};
   Hosts hosts;
 
   [[nodiscard]] PcpState& pageset(ZoneId zone, CpuId cpu) const {
-    return pagesets[zone.raw() * cpu_nodes.size() + cpu.raw()];
+    return pagesets[cpu.raw() * zones.size() + zone.raw()];
   }
   [[nodiscard]] Buddy buddy(ZoneState& zone, CpuId cpu) const { return {env, zone, pageset(zone.id, cpu).stat}; }
+  /// `of` is the pageset of `cpu` in `zone`.
+  template <SyncPolicy S>
+  [[nodiscard]] Pcp<S> pcp(ZoneState& zone, PcpState& of, CpuId cpu) const {
+    return {Buddy{env, zone, of.stat}, of, pcp_shape, cpu};
+  }
   template <SyncPolicy S>
   [[nodiscard]] Pcp<S> pcp(ZoneState& zone, CpuId cpu) const {
-    return {buddy(zone, cpu), pageset(zone.id, cpu), pcp_shape, cpu};
+    return pcp<S>(zone, pageset(zone.id, cpu), cpu);
   }
   [[nodiscard]] std::span<const ZoneRef> zonelist(NodeState::List list) const {
     return zone_refs.subspan(list.begin, list.count);
+  }
+  [[nodiscard]] const UsualStart& usual_start(CpuId cpu, Gfp gfp) const {
+    return usual_starts[cpu.raw() * kUsualMasks + gfp.raw() % kUsualMasks];
   }
   /// The index of a zone type; nullopt if it is compiled out.
   [[nodiscard]] std::optional<ZoneIndex> index_of(ZoneType type) const {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "mmbox/core/base/gfp.h"
 #include "mmbox/core/base/result.h"
@@ -37,6 +38,9 @@ struct Request {
   std::optional<NodeId> node = std::nullopt;        ///< preferred; nullopt: that of the CPU
   std::optional<NodeMask> nodemask = std::nullopt;  ///< nullopt: all nodes
   const Task* task = nullptr;                       ///< nullptr: a default Task
+
+  /// True if nothing but order and mask are asked for.
+  [[nodiscard]] bool is_plain() const { return !node && !nodemask && task == nullptr; }
 };
 
 /// Why a request got nothing.
@@ -46,6 +50,17 @@ enum class AllocFailure : std::uint8_t {
   NoZone,         ///< no zone of the list may serve this mask and nodemask
   NoMemory,       ///< every eligible zone refused, in every attempt that the mask allows
 };
+
+/// "every zone that may serve it said no"
+[[nodiscard]] constexpr std::string_view reason_text(AllocFailure failure) {
+  switch (failure) {
+    case AllocFailure::OrderTooLarge: return "no block is that large";
+    case AllocFailure::NoZone: return "no zone may serve this mask on these nodes";
+    case AllocFailure::NoMemory: return "every zone that may serve it said no";
+    case AllocFailure::None: break;
+  }
+  return "";
+}
 
 using AllocResult = Result<Pfn, AllocFailure>;
 

@@ -95,7 +95,7 @@ TEST_F(SlowPath, FlagsFollowFromTheMask) {
 }
 
 TEST_F(SlowPath, FlagsOfTheFirstReleaseFollowFromAtomic) {
-  m.machine().rules().generation = kLinux610;
+  m.machine().change_rules([](Rules& rules) { rules.generation = kLinux610; });
   struct Case {
     Gfp gfp;
     bool realtime;
@@ -417,7 +417,7 @@ TEST_F(SlowPath, BeforeGivingUpTheReserveIsOpenedByForce) {
 }
 
 TEST_F(SlowPath, TheFirstReleaseForcesItOnlyAfterManyRounds) {
-  m.machine().rules().generation = kLinux610;
+  m.machine().change_rules([](Rules& rules) { rules.generation = kLinux610; });
   m.set_type(0, HighAtomic);
   m.free_block(64, 4, HighAtomic);
   m.zone().nr_reserved_highatomic = 512;

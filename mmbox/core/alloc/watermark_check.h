@@ -197,6 +197,20 @@ template <FreeBlockView View>
   return false;
 }
 
+/// True if the zone is so far above `mark` that the number of its pages is no reason to refuse a block to anybody: all
+/// that any rule deducts has been deducted, and nothing taken off the mark. False says nothing.
+[[nodiscard]] constexpr bool watermark_clearly_ok(unsigned order, std::int64_t mark, const WatermarkZone& zone) {
+  const std::int64_t own = (std::int64_t{1} << order) - 1;
+  return zone.free_pages - own - zone.highatomic_pages - zone.free_cma_pages > mark + zone.lowmem_reserve;
+}
+
+/// The mark that a first attempt is held to first: LOW, or HIGH where that comes first.
+[[nodiscard]] constexpr unsigned first_mark(const WalkPolicy& policy) {
+  static_assert(alloc_flag::kWmarkLow.watermark() + static_cast<unsigned>(HighMarkFirst::Yes) ==
+                alloc_flag::kWmarkHigh.watermark());
+  return alloc_flag::kWmarkLow.watermark() + static_cast<unsigned>(policy.high_mark_first);
+}
+
 /// True if this attempt may try the unboosted MIN mark when the boosted one refused one page.
 [[nodiscard]] constexpr bool may_ignore_boost(BoostException exception, Order order, Gfp gfp, AllocFlags flags) {
   if (order.raw() != 0 || flags.watermark() != alloc_flag::kWmarkMin.watermark())
@@ -215,6 +229,10 @@ template <FreeBlockView View>
 [[nodiscard]] constexpr bool watermark_fast_ok(const WatermarkPolicy& policy, Order order, std::int64_t mark,
                                                std::int64_t boost, Gfp gfp, AllocFlags flags, const WatermarkZone& zone,
                                                const View& view) {
+  // Most often there is far more than any rule asks for. (Loop looks at the orders one by one.)
+  if (watermark_clearly_ok(order.raw(), mark, zone) &&
+      (order.raw() == 0 || (policy.rule != WatermarkRule::Loop && has_usable_block(policy.rule, order, flags, view))))
+    return true;
   if (order.raw() == 0 && watermark_shortcut_ok(policy, mark, flags, zone))
     return true;
   if (watermark_ok(policy.rule, order, mark, flags, zone, view))

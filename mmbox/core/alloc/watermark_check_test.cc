@@ -204,5 +204,31 @@ TEST(Watermark, TheBoostIsIgnoredOnlyByTheNamedCallersForOnePageAtMin) {
   EXPECT_TRUE(watermark_fast_ok(kPolicy612, Order{0}, 2000, 1200, Gfp{}, kMinReserve, zone, Blocks{}));
 }
 
+// The quick path relies on it: where a zone is clearly above a mark, no rule refuses an ordinary first attempt.
+TEST(Watermark, NoRuleRefusesOnePageWhereTheMarkIsClearlyMet) {
+  constexpr std::array<WatermarkPolicy, 5> kPolicies{
+      WatermarkPolicy{WatermarkRule::Loop, WatermarkFastRule::None, BoostException::None}, kPolicy412, kPolicy510,
+      kPolicy61, kPolicy612};
+  unsigned clear = 0;
+  for (const std::int64_t free : {0, 1, 7, 8, 9, 107, 108, 109, 300}) {
+    for (const std::int64_t highatomic : {0, 1, 5, 100}) {
+      for (const std::int64_t cma : {0, 1, 5, 100}) {
+        for (const std::int64_t mark : {0, 1, 2, 100}) {
+          const WatermarkZone zone{free, highatomic, cma, mark / 2};
+          if (!watermark_clearly_ok(0, mark, zone))
+            continue;
+          ++clear;
+          for (const WatermarkPolicy& policy : kPolicies)
+            for (const AllocFlags flags : {alloc_flag::kWmarkLow, alloc_flag::kWmarkLow | kCma})
+              EXPECT_TRUE(one_page_ok(policy, mark, flags, zone)) << free << ' ' << highatomic << ' ' << cma;
+        }
+      }
+    }
+  }
+  EXPECT_GT(clear, 100U);
+  EXPECT_FALSE(watermark_clearly_ok(0, 10, {20, 4, 3, 3}));
+  EXPECT_TRUE(watermark_clearly_ok(0, 10, {21, 4, 3, 3}));
+}
+
 }  // namespace
 }  // namespace mmbox

@@ -47,14 +47,13 @@ template <SyncPolicy S>
 inline void count_allocation(const MachineView& machine, const AllocContext& context, const ZoneState& preferred,
                              const ZoneState& zone, std::uint64_t blocks, std::uint64_t pages) {
   CpuEvents& events = machine.pageset(zone.id, context.cpu).events;
-  events.pgalloc += pages;
-  if (zone.node == preferred.node) {
-    events.numa_hit += blocks;
-  } else {
+  events.count(blocks, pages);
+  if (zone.node != preferred.node) {
     events.numa_miss += blocks;
     machine.pageset(preferred.id, context.cpu).events.numa_foreign += blocks;
   }
-  (zone.node == context.cpu_node ? events.numa_local : events.numa_other) += blocks;
+  if (zone.node != context.cpu_node)
+    events.numa_other += blocks;
 }
 
 /// Sets the pageblock of a block that an atomic request just got aside for such requests, while the zone's share lasts.
@@ -108,9 +107,8 @@ template <SyncPolicy S>
     PcpState& pageset = machine.pageset(zone.id, context.cpu);
     const TryGuard<S> lock{pageset.lock_word};
     if (lock.held()) {
-      pageset.free_factor = static_cast<std::int16_t>(pageset.free_factor >> 1);
-      pageset.free_count = static_cast<std::int16_t>(pageset.free_count >> 1);
-      Pcp<S> pcp = machine.pcp<S>(zone, context.cpu);
+      pageset.note_request();
+      Pcp<S> pcp = machine.pcp<S>(zone, pageset, context.cpu);
       const bool cold = context.gfp.has(gfp::kCold) && generation.pcp.cold == ColdPages::GfpCold;
       index = cold ? pcp.take_cold(context.migratetype, flags) : pcp.take(order, context.migratetype, flags);
     }

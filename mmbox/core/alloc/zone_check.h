@@ -9,12 +9,20 @@ namespace mmbox {
 /// A zone's free lists, as the watermark tests look at them.
 struct ZoneBlocks {
   const ZoneState& zone;
-  [[nodiscard]] std::uint64_t free_blocks(unsigned order) const { return zone.nr_free[order]; }
+  [[nodiscard]] std::uint64_t free_blocks(unsigned order) const { return racy(zone.nr_free[order]); }
   [[nodiscard]] bool has_block(unsigned order, Migratetype type) const {
     return (racy(zone.nonempty[raw(type)]) >> order & 1U) != 0;
   }
   [[nodiscard]] static constexpr unsigned max_order() { return kMaxPageOrder; }
 };
+
+/// True if the zone has a block of at least `order` that any request may count on.
+[[nodiscard]] inline bool has_usual_block(const ZoneState& zone, unsigned order) {
+  unsigned orders = 0;
+  for (unsigned type = 0; type < kPcpTypes; ++type)
+    orders |= racy(zone.nonempty[type]);
+  return orders >> order != 0;
+}
 
 /// The numbers that the tests compare, for a request that could go up to `highest`.
 /// `free_pages` is the visible count: without the per-cpu deltas, never below zero.

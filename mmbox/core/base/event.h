@@ -191,8 +191,10 @@ class Trace {
   [[nodiscard]] EventSink* sink() const { return sink_; }
   template <class Event>
   void emit(const Event& event) const {
-    if (sink_ != nullptr) [[unlikely]]
-      sink_->on(event);
+    if (sink_ != nullptr) [[unlikely]] {
+      const Event told = event;  // a copy, so that the event is made here only
+      sink_->on(told);
+    }
   }
 
  private:

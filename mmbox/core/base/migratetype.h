@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace mmbox {
 
@@ -37,8 +38,8 @@ inline constexpr unsigned kPcpTypes = 3;
   return is_mergeable(type) ? type : Migratetype::Movable;
 }
 
-[[nodiscard]] constexpr const char* migratetype_name(Migratetype type) {
-  constexpr std::array<const char*, kMigratetypes> kNames{"Unmovable",  "Movable", "Reclaimable",
+[[nodiscard]] constexpr std::string_view migratetype_name(Migratetype type) {
+  constexpr std::array<std::string_view, kMigratetypes> kNames{"Unmovable",  "Movable", "Reclaimable",
                                                           "HighAtomic", "CMA",     "Isolate"};
   return kNames[raw(type)];
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace mmbox {
 
@@ -545,7 +546,7 @@ struct SlowPolicy {
 
 /// One kernel: a column of the matrix.
 struct Generation {
-  const char* name;  ///< "linux-6.1"
+  std::string_view name;  ///< "linux-6.1"
   RequestPolicy requests;
   BootPolicy boot;
   WatermarkPolicy watermark;

@@ -6,6 +6,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <type_traits>
 
 namespace mmbox {
 
@@ -55,15 +56,25 @@ class TryGuard {
   bool held_;
 };
 
-/// Reads a number that another CPU may be changing; any recent value will do.
+/// Reads a number or a frame's state that another CPU may be changing; any recent value will do.
 template <class T>
 [[nodiscard]] inline T racy(const T& value) {
-  return __atomic_load_n(&value, __ATOMIC_RELAXED);
+  T result;
+  __atomic_load(&value, &result, __ATOMIC_RELAXED);
+  return result;
 }
-/// Writes a number that other CPUs read without a lock.
+/// The same under a locking policy: where there is no other CPU, the compiler may read as it likes.
+template <SyncPolicy S, class T>
+[[nodiscard]] inline T racy(const T& value) {
+  if constexpr (std::same_as<S, NoSync>)
+    return value;
+  else
+    return racy(value);
+}
+/// Writes what other CPUs read without a lock.
 template <class T>
-inline void publish(T& target, T value) {
-  __atomic_store_n(&target, value, __ATOMIC_RELAXED);
+inline void publish(T& target, std::type_identity_t<T> value) {
+  __atomic_store(&target, &value, __ATOMIC_RELAXED);
 }
 
 }  // namespace mmbox

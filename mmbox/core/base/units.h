@@ -8,6 +8,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace mmbox {
 
@@ -113,7 +114,7 @@ using Tick = std::uint64_t;
 /// Source: enum zone_type; /proc/zoneinfo prints these names.
 enum class ZoneType : std::uint8_t { Dma, Dma32, Normal, HighMem, Movable, Device };
 
-[[nodiscard]] constexpr const char* zone_type_name(ZoneType type) {
+[[nodiscard]] constexpr std::string_view zone_type_name(ZoneType type) {
   switch (type) {
     case ZoneType::Dma: return "DMA";
     case ZoneType::Dma32: return "DMA32";

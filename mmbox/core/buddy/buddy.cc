@@ -48,7 +48,7 @@ void Buddy::insert(FrameIndex index, unsigned order, Migratetype type, Place pla
     list.tail = index;
   }
   ++list.blocks;
-  ++zone_.nr_free[order];
+  publish(zone_.nr_free[order], zone_.nr_free[order] + 1);
   map.set_state(index, order, FrameState::buddy(order, type));
   if (order >= kPageblockOrder)
     count_listed(order, type, 1);
@@ -63,7 +63,7 @@ Migratetype Buddy::remove(FrameIndex index, unsigned order) {
   (links.next == kNil ? list.tail : map.links(links.next, order).prev) = links.prev;
   if (--list.blocks == 0)
     publish(zone_.nonempty[raw(type)], static_cast<std::uint16_t>(zone_.nonempty[raw(type)] & ~(1U << order)));
-  --zone_.nr_free[order];
+  publish(zone_.nr_free[order], zone_.nr_free[order] - 1);
   map.set_state(index, order, FrameState{});
   if (order >= kPageblockOrder)
     count_listed(order, type, -1);

@@ -31,7 +31,7 @@ void scatter(SmallMachine& m) {
   m.free_block(64, 2);
   m.free_block(40, 3);
   m.zone().watermark = {0, 0, 150, 0};
-  m.machine().rules().watermark_boost_factor = 15000;
+  m.machine().change_rules([](Rules& rules) { rules.watermark_boost_factor = 15000; });
 }
 
 // ------------------------------------------------------------- taking and splitting (03 §7)
@@ -108,7 +108,7 @@ TEST(Fallback, AWholePageblockIsTakenOverWithItsNeighbour) {
   SmallMachine m;
   for (const std::uint64_t pfn : {0u, 1024u, 2048u, 3072u})
     m.free_block(pfn, 10);
-  m.machine().rules().watermark_boost_factor = 15000;
+  m.machine().change_rules([](Rules& rules) { rules.watermark_boost_factor = 15000; });
   m.zone().watermark[2] = 150;
   EventText events;
   m->attach(&events);
@@ -186,7 +186,7 @@ TEST(Fallback, AMovableRequestTakesTheSmallestOfSmallBlocks) {
   m.free_block(600, 1, Reclaimable);
   m.free_block(640, 3, Reclaimable);
   m.zone().watermark[2] = 150;
-  m.machine().rules().watermark_boost_factor = 15000;
+  m.machine().change_rules([](Rules& rules) { rules.watermark_boost_factor = 15000; });
   EXPECT_EQ(take(m, 0, Movable), 100u);
   EXPECT_EQ(m.zone().watermark_boost, 512);
   EXPECT_EQ(m.zone().flags, 0u) << "without the right to wake kswapd nothing is flagged";
@@ -255,7 +255,7 @@ TEST(Fallback, ABlockInAHighAtomicPageblockIsStolenAlone) {
   m.free_block(16, 4, Movable);
   m.free_block(64, 4, Movable);
   m.zone().watermark[2] = 150;
-  m.machine().rules().watermark_boost_factor = 15000;
+  m.machine().change_rules([](Rules& rules) { rules.watermark_boost_factor = 15000; });
   EXPECT_EQ(take(m, 4, Unmovable, kKswapd), 16u);
   EXPECT_EQ(m.type(0), HighAtomic);
   EXPECT_EQ(m.lists(), "o4 Movable [64]");
@@ -309,7 +309,7 @@ TEST(Fallback, APageblockBelowTheZoneIsMovedFromThePageOn) {
 
 TEST(Fallback, OnASmallMachineEverythingIsClaimedAsUnmovable) {
   SmallMachine m;
-  m.machine().rules().mobility_disabled = true;
+  m.machine().change_rules([](Rules& rules) { rules.mobility_disabled = true; });
   m.free_block(16, 0);
   m.free_block(64, 1);
   m.free_block(32, 0);
@@ -320,7 +320,7 @@ TEST(Fallback, OnASmallMachineEverythingIsClaimedAsUnmovable) {
 
 TEST(Fallback, WithoutMobilityTypesAreStoredAsUnmovableButReservesAreNot) {
   SmallMachine m;
-  m.machine().rules().mobility_disabled = true;
+  m.machine().change_rules([](Rules& rules) { rules.mobility_disabled = true; });
   m.buddy().set_pageblock_type(m.index(0), Movable);
   EXPECT_EQ(m.type(0), Unmovable);
   m.buddy().set_pageblock_type(m.index(0), Reclaimable);
@@ -335,7 +335,7 @@ TEST(Fallback, WithoutMobilityTypesAreStoredAsUnmovableButReservesAreNot) {
 
 TEST(Boost, GrowsByAPageblockUpToItsShareOfTheHighMark) {
   SmallMachine m;
-  m.machine().rules().watermark_boost_factor = 15000;
+  m.machine().change_rules([](Rules& rules) { rules.watermark_boost_factor = 15000; });
   m.zone().watermark = {0, 0, 1000, 0};  // at most 1500
   std::vector<std::int64_t> boosts;
   for (std::uint64_t block = 0; block < 4; ++block) {
@@ -357,7 +357,7 @@ TEST(Boost, NeedsAFactorAMarkAndAZoneOfFourPageblocks) {
        {Case{15000, 150, 2048, 512}, Case{15000, 150, 2047, 0}, Case{0, 150, 4096, 0}, Case{15000, 0, 4096, 0},
         Case{1, 9999, 4096, 0}, Case{1, 10000, 4096, 512}, Case{10000, 511, 4096, 512}, Case{10000, 600, 4096, 512}}) {
     SmallMachine m;
-    m.machine().rules().watermark_boost_factor = c.factor;
+    m.machine().change_rules([&](Rules& rules) { rules.watermark_boost_factor = c.factor; });
     m.zone().watermark[2] = c.high;
     m.zone().managed = c.managed;
     m.free_block(16, 0);
@@ -369,7 +369,7 @@ TEST(Boost, NeedsAFactorAMarkAndAZoneOfFourPageblocks) {
 
 TEST(Boost, IsMeasuredByTheMarkWithoutTheBoost) {
   SmallMachine m;
-  m.machine().rules().watermark_boost_factor = 10000;
+  m.machine().change_rules([](Rules& rules) { rules.watermark_boost_factor = 10000; });
   m.zone().watermark[2] = 600;
   m.zone().watermark_boost = 512;
   m.free_block(16, 0);

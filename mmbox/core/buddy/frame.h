@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "mmbox/core/base/migratetype.h"
+#include "mmbox/core/base/sync.h"
 #include "mmbox/core/base/units.h"
 
 namespace mmbox {
@@ -102,6 +103,9 @@ static_assert(sizeof(Pageblock) == 16);
 ///
 /// Shape: `frames` entries of state and links, `frames` / 512 pageblocks; `frames` is a multiple of 1024 and the first
 /// pfn is aligned to 1024, so that a buddy's index is always inside the arrays.
+///
+/// Under locks, a state becomes or ceases to be Buddy only with its zone's lock held. The others change with the
+/// block's owner, while whoever holds the lock may look at them for a buddy: so states are read and written whole.
 class MemMap {
  public:
   MemMap() = default;
@@ -110,26 +114,33 @@ class MemMap {
 
   [[nodiscard]] FrameIndex index(Pfn pfn) const { return static_cast<FrameIndex>(pfn.raw() - first_.raw()); }
   [[nodiscard]] Pfn pfn(FrameIndex index) const { return Pfn{first_.raw() + index}; }
-  [[nodiscard]] bool contains(Pfn pfn) const { return pfn >= first_ && pfn.raw() - first_.raw() < frames_; }
+  /// A pfn below the first one is a large distance from it.
+  [[nodiscard]] bool contains(Pfn pfn) const { return pfn.raw() - first_.raw() < frames_; }
   [[nodiscard]] FrameIndex frames() const { return frames_; }
 
   [[nodiscard]] Pageblock& pageblock(FrameIndex index) const { return pageblocks_[index >> kPageblockOrder]; }
 
   /// The state of a frame, whatever the size of the block that it heads.
   [[nodiscard]] FrameState state(FrameIndex index) const {
-    if ((index & (kPageblockPages - 1)) == 0 && !pageblock(index).head.is_none())
-      return pageblock(index).head;
-    return states_[index];
+    if ((index & (kPageblockPages - 1)) == 0) {
+      if (const FrameState head = racy(pageblock(index).head); !head.is_none())
+        return head;
+    }
+    return racy(states_[index]);
+  }
+  /// The state of a frame as far as it could head a block of `order`.
+  [[nodiscard]] FrameState state(FrameIndex index, unsigned order) const {
+    return racy(order >= kPageblockOrder ? pageblock(index).head : states_[index]);
   }
   /// Writes the state of a block's head; `order` says where it is kept.
   void set_state(FrameIndex index, unsigned order, FrameState state) const {
-    (order >= kPageblockOrder ? pageblock(index).head : states_[index]) = state;
+    publish(order >= kPageblockOrder ? pageblock(index).head : states_[index], state);
   }
   [[nodiscard]] Links& links(FrameIndex index, unsigned order) const {
     return order >= kPageblockOrder ? pageblock(index).links : links_[index];
   }
   [[nodiscard]] bool is_free_head(FrameIndex index, unsigned order) const {
-    return (order >= kPageblockOrder ? pageblock(index).head : states_[index]).is_buddy_of(order);
+    return state(index, order).is_buddy_of(order);
   }
 
  private:

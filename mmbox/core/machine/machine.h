@@ -63,12 +63,7 @@ class BasicMachine {
   // ------------------------------------------------------------- requests
 
   /// Allocates a block. Refusals say why; see AllocFailure. Checks: the CPU exists.
-  [[nodiscard]] AllocResult alloc(const Request& request) {
-    const auto index = alloc_pages<S>(view_, request);
-    if (!index) [[unlikely]]
-      return index.error();
-    return view_.env.map.pfn(*index);
-  }
+  [[nodiscard]] AllocResult alloc(const Request& request) { return alloc_pages<S>(view_, request); }
   /// Fills the slots of `out` that are kNoPfn with single pages. Returns the filled slots at the front.
   std::size_t alloc_bulk(const Request& request, std::span<Pfn> out) {
     return alloc_pages_bulk<S>(view_, request, out);
@@ -133,7 +128,13 @@ class BasicMachine {
   [[nodiscard]] const MachineView& view() const { return view_; }
   [[nodiscard]] MachineView& view() { return view_; }
   [[nodiscard]] std::span<const std::byte> bytes() const { return storage_; }
-  [[nodiscard]] Rules& rules() { return header_->rules; }
+  [[nodiscard]] const Rules& rules() const { return header_->rules; }
+  /// Changes the rules in place: `change(Rules&)`; what hangs on them is worked out anew.
+  template <class Change>
+  void change_rules(Change&& change) {
+    change(header_->rules);
+    find_usual_starts();
+  }
 
  private:
   void open(std::span<std::byte> storage);
@@ -142,6 +143,7 @@ class BasicMachine {
                 view_.env.map.frames());
     return view_.env.map.index(pfn);
   }
+  void find_usual_starts();
   void setup_watermarks();
   void setup_lowmem_reserve();
   void setup_totalreserve();

@@ -13,7 +13,7 @@ inline constexpr std::uint64_t kMachineMagic = 0x6d6d'626f'7800'0001;
 
 /// Where each array lies in a machine's bytes.
 struct MachineLayout {
-  std::size_t nodes, zones, pagesets, cpu_nodes, types, distances, refs, pageblocks, states, links, end;
+  std::size_t nodes, zones, pagesets, cpu_nodes, types, distances, refs, starts, pageblocks, states, links, end;
 
   static constexpr std::size_t place(std::size_t& at, std::size_t size) {
     const std::size_t here = at;
@@ -32,6 +32,7 @@ struct MachineLayout {
     layout.distances = place(at, nodes * nodes);
     // For each node a fallback list over all zones and one over its own.
     layout.refs = place(at, nodes * (nodes + 1) * types * sizeof(ZoneRef));
+    layout.starts = place(at, cpus * kUsualMasks * sizeof(UsualStart));
     layout.pageblocks = place(at, frames / kPageblockPages * sizeof(Pageblock));
     layout.states = place(at, frames * sizeof(FrameState));
     layout.links = place(at, frames * sizeof(Links));
@@ -114,6 +115,7 @@ void BasicMachine<S>::open(std::span<std::byte> storage) {
   view_.distances = {reinterpret_cast<const std::uint8_t*>(base + at.distances), std::size_t{h.nodes} * h.nodes};
   view_.zone_refs = {reinterpret_cast<const ZoneRef*>(base + at.refs),
                      std::size_t{h.nodes} * (h.nodes + 1) * h.zone_types};
+  view_.usual_starts = {reinterpret_cast<UsualStart*>(base + at.starts), h.cpus * kUsualMasks};
   view_.pcp_shape = PcpShape::of(h.rules.generation.pcp.lists, h.has_thp != 0);
 }
 
@@ -184,7 +186,7 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
     if (zone.is_populated())
       with_memory.add(zone.node);
     for (std::size_t cpu = 0; cpu < config.cpus.size(); ++cpu)
-      new (&view_.pagesets[i * config.cpus.size() + cpu]) PcpState{};
+      (new (&view_.pageset(zone.id, CpuId{cpu})) PcpState{})->zone.set(zone);
     if (zone.type <= ZoneType::Movable)
       estimate += managed_estimate(from);
   }
@@ -250,6 +252,32 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
     };
     node.fallback = append({order.data(), ordered});
     node.no_fallback = append({&node.id, 1});
+  }
+  find_usual_starts();
+}
+
+template <SyncPolicy S>
+void BasicMachine<S>::find_usual_starts() {
+  const Rules& rules = header_->rules;
+  const Generation& generation = rules.generation;
+  for (std::size_t cpu = 0; cpu < view_.cpu_nodes.size(); ++cpu) {
+    const NodeId node = view_.cpu_nodes[cpu];
+    const std::span<const ZoneRef> list = view_.zonelist(view_.nodes[node.raw()].fallback);
+    for (std::uint32_t mask = 0; mask < kUsualMasks; ++mask) {
+      UsualStart& start = *new (&view_.usual_starts[cpu * kUsualMasks + mask]) UsualStart{};
+      start.highest = gfp_zone(Gfp{mask}, view_.zone_types);
+      const Migratetype type = rules.mobility_disabled ? Migratetype::Unmovable : gfp_migratetype(Gfp{mask});
+      const std::size_t first = next_zone(list, 0, start.highest);
+      const bool is_usual = first < list.size() && list[first].node == node && is_mergeable(type);
+      ZoneState& zone = view_.zones[is_usual ? list[first].zone.raw() : 0];
+      start.zone.set(zone);
+      start.pageset.set(view_.pageset(zone.id, CpuId{cpu}));
+      start.highatomic.set(generation.reserve.deduction == ReserveDeduction::FreePages ? zone.nr_free_highatomic
+                                                                                       : zone.nr_reserved_highatomic);
+      start.mark = static_cast<std::uint8_t>(first_mark(generation.walk));
+      start.list = static_cast<std::uint8_t>(is_usual ? view_.pcp_shape.index(0, type) : kNoPcpList);
+      start.asks_more = rules.has_cma || prefers_idle_nodes(view_);
+    }
   }
 }
 

@@ -37,7 +37,7 @@ class Digest {
 constexpr std::uint64_t kEnd = ~std::uint64_t{0};
 
 void add_rules(Digest& digest, const Rules& rules) {
-  digest.add(std::string_view{rules.generation.name});
+  digest.add(rules.generation.name);
   digest.add(rules.has_cma);
   digest.add(rules.mobility_disabled);
 }
@@ -99,10 +99,10 @@ void add_pageset(Digest& digest, const MachineView& machine, const PcpState& pag
   digest.add_all(pageset.stat.delta);
   digest.add(pageset.events.pgalloc);
   digest.add(pageset.events.pgfree);
-  digest.add(pageset.events.numa_hit);
+  digest.add(pageset.events.numa_hit());
   digest.add(pageset.events.numa_miss);
   digest.add(pageset.events.numa_foreign);
-  digest.add(pageset.events.numa_local);
+  digest.add(pageset.events.numa_local());
   digest.add(pageset.events.numa_other);
   const MemMap& map = machine.env.map;
   for (unsigned list = 0; list < kPcpLists; ++list) {

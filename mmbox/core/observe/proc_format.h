@@ -45,10 +45,15 @@ struct ProcFormat {
 /// Calls `visit(name, position)` for each name of a list.
 template <class Visit>
 constexpr void for_each_name(std::string_view names, Visit&& visit) {
-  for (std::size_t position = 0; !names.empty(); ++position) {
-    const std::size_t end = names.find(' ');
-    visit(names.substr(0, end), position);
-    names = end == std::string_view::npos ? std::string_view{} : names.substr(end + 1);
+  // By hand: string_view's find() and substr() ask a freestanding host for memchr() and exceptions.
+  const char* const end = names.data() + names.size();
+  const char* name = names.data();
+  for (std::size_t position = 0; name < end; ++position) {
+    const char* blank = name;
+    while (blank < end && *blank != ' ')
+      ++blank;
+    visit(std::string_view{name, static_cast<std::size_t>(blank - name)}, position);
+    name = blank + 1;
   }
 }
 

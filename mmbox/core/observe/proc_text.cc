@@ -63,35 +63,40 @@ std::int64_t lines_of_huge_pages(const ProcFormat& format, std::string_view name
   return is_huge ? value / static_cast<std::int64_t>(format.huge_page_unit) : value;
 }
 
-/// The field of CpuEvents that a name stands for; nullptr if it is no such name.
-constexpr std::uint64_t CpuEvents::*event_named(std::string_view name) {
+using EventCount = std::uint64_t (*)(const CpuEvents&);
+
+/// How CpuEvents counts what a name stands for; nullptr if it is no such name.
+EventCount event_named(std::string_view name) {
   if (name == "numa_hit")
-    return &CpuEvents::numa_hit;
+    return [](const CpuEvents& events) { return events.numa_hit(); };
   if (name == "numa_miss")
-    return &CpuEvents::numa_miss;
+    return [](const CpuEvents& events) { return events.numa_miss; };
   if (name == "numa_foreign")
-    return &CpuEvents::numa_foreign;
+    return [](const CpuEvents& events) { return events.numa_foreign; };
   if (name == "numa_local")
-    return &CpuEvents::numa_local;
+    return [](const CpuEvents& events) { return events.numa_local(); };
   if (name == "numa_other")
-    return &CpuEvents::numa_other;
+    return [](const CpuEvents& events) { return events.numa_other; };
+  if (name == "pgalloc_")
+    return [](const CpuEvents& events) { return events.pgalloc; };
+  if (name == "pgfree")
+    return [](const CpuEvents& events) { return events.pgfree; };
   return nullptr;
 }
 
-std::int64_t sum_events(const MachineView& machine, const ZoneState& zone, std::uint64_t CpuEvents::*field) {
+std::int64_t sum_events(const MachineView& machine, const ZoneState& zone, EventCount count) {
   std::uint64_t sum = 0;
   for (std::size_t cpu = 0; cpu < machine.cpu_nodes.size(); ++cpu)
-    sum += machine.pageset(zone.id, CpuId{cpu}).events.*field;
+    sum += count(machine.pageset(zone.id, CpuId{cpu}).events);
   return static_cast<std::int64_t>(sum);
 }
 
 /// The same over all zones, or those of one type.
-std::int64_t sum_events(const MachineView& machine, std::uint64_t CpuEvents::*field,
-                        std::optional<ZoneType> type = std::nullopt) {
+std::int64_t sum_events(const MachineView& machine, EventCount count, std::optional<ZoneType> type) {
   std::int64_t sum = 0;
   for (const ZoneState& zone : machine.zones) {
     if (!type || zone.type == *type)
-      sum += sum_events(machine, zone, field);
+      sum += sum_events(machine, zone, count);
   }
   return sum;
 }
@@ -131,7 +136,7 @@ void write_zone(TextWriter& out, const ProcSource& source, const ZoneState& zone
   });
   out.text("        protection: (");
   for (std::size_t i = 0; i < machine.zone_types.size(); ++i)
-    out.text(i == 0 ? "" : ", ").number(zone.lowmem_reserve[i]);
+    out.text(i == 0 ? std::string_view{} : ", ").number(zone.lowmem_reserve[i]);
   out.text(")\n");
   if (!zone.is_populated())
     return;
@@ -166,7 +171,9 @@ void write_pagetypes_of(TextWriter& out, const ProcSource& source, const NodeSta
       for (unsigned order = 0; order < kOrders; ++order) {
         const std::uint64_t blocks = zone.lists[order][raw(type)].blocks;
         const bool is_more = blocks >= source.format.free_count_max;
-        out.text(is_more ? ">" : "").unsigned_number(is_more ? source.format.free_count_max : blocks, 6).text(" ");
+        out.text(is_more ? ">" : std::string_view{})
+            .unsigned_number(is_more ? source.format.free_count_max : blocks, 6)
+            .text(" ");
       }
       out.text("\n");
     }
@@ -216,10 +223,8 @@ std::int64_t machine_counter(const ProcSource& source, std::string_view name, st
     }
     value = source.host->machine(suffix.empty() ? name : std::string_view{whole.data(), size});
   }
-  if (type && name == "pgalloc_")
-    value += sum_events(source.machine, &CpuEvents::pgalloc, type);
-  else if (name == "pgfree")
-    value += sum_events(source.machine, &CpuEvents::pgfree);
+  if ((type && name == "pgalloc_") || name == "pgfree")
+    value += sum_events(source.machine, event_named(name), type);
   return value;
 }
 
@@ -238,7 +243,7 @@ void write_index_lines(const MachineView& machine, TextSink& sink, std::size_t w
       const std::int64_t rest = permille % 1000;
       const std::int64_t magnitude = rest < 0 ? -rest : rest;
       const std::int64_t fill_below = rest < 0 ? 10 : 100;
-      out.number(permille / 1000, width).text(".").text(rest < 0 ? "-" : "");
+      out.number(permille / 1000, width).text(".").text(rest < 0 ? "-" : std::string_view{});
       for (std::int64_t limit = fill_below; limit > 1 && magnitude < limit; limit /= 10)
         out.text("0");
       out.number(magnitude).text(" ");
@@ -316,8 +321,8 @@ std::int64_t zone_counter(const ProcSource& source, const ZoneState& zone, std::
   if (name == "nr_free_pages_blocks")
     return free_pages_in_pageblocks(zone);
   std::int64_t value = source.host != nullptr ? source.host->zone(zone.id, name) : 0;
-  if (const auto field = event_named(name))
-    value += sum_events(source.machine, zone, field);
+  if (const EventCount count = event_named(name))
+    value += sum_events(source.machine, zone, count);
   return not_negative(value);
 }
 

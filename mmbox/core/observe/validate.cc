@@ -104,7 +104,7 @@ class Validator {
         last = i;
         ++listed_blocks_;
       }
-      if (pageset.lists[l].tail != last)
+      if (last != kNil && pageset.lists[l].tail != last)
         return Violation{"per-cpu list ends elsewhere than it says: tail, last", pageset.lists[l].tail, last};
     }
     if (pages != pageset.count)

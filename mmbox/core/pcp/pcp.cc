@@ -38,16 +38,13 @@ std::int32_t plan_free_factor(PcpState& pcp, unsigned free_factor_max, unsigned 
 }
 
 std::int32_t plan_free_tuned(PcpState& pcp, PcpHeavyFree rule, unsigned order, ZoneFlags zone_flags) {
-  pcp.alloc_factor = static_cast<std::uint8_t>(pcp.alloc_factor >> 1);
   const bool is_high_order = order >= 1 && order <= kCostlyOrder;
   // Pages that another CPU just freed are of little use in this CPU's cache unless that is large.
   const std::int32_t heavy_from = pcp.batch + (rule == PcpHeavyFree::BatchAndHalfHighMin ? pcp.high_min / 2 : 0);
   const bool heavy = is_high_order && pcp.previous_free_was_high && (!pcp.has_large_cache || pcp.count >= pcp.batch) &&
                      pcp.free_count >= heavy_from;
-  pcp.previous_free_was_high = is_high_order;
   const std::int32_t most = pcp.batch << kPcpBatchScaleMax;
-  if (pcp.free_count < most)
-    pcp.free_count = static_cast<std::int16_t>(pcp.free_count + (1 << order));
+  note_tuned_free(pcp, order);
 
   const std::int32_t high = clamped(pcp.high, pcp.high_min, pcp.high_max);
   pcp.high = high;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "mmbox/core/base/near.h"
 #include "mmbox/core/base/sync.h"
 #include "mmbox/core/buddy/buddy.h"
 
@@ -16,47 +17,90 @@ namespace mmbox {
 /// Lists of one pageset: 3 types × orders 0 … 3, then one or two for order 9.
 inline constexpr unsigned kPcpSmallLists = kPcpTypes * (kCostlyOrder + 1);
 inline constexpr unsigned kPcpLists = kPcpSmallLists + 2;
+/// Behind the others, a list that is always empty.
+inline constexpr unsigned kNoPcpList = kPcpLists;
 
 /// The most that a return, a refill or a drain doubles a batch, as a power of two.
 /// Source: CONFIG_PCP_BATCH_SCALE_MAX.
 inline constexpr unsigned kPcpBatchScaleMax = 5;
 
 /// A list of blocks: most recently freed at the head, next to return to the free lists at the tail.
+/// Without a head it is empty, whatever the tail says; the first block's link back says nothing.
 struct PcpList {
   FrameIndex head = kNil;
   FrameIndex tail = kNil;
+
+  /// Puts a block at the tail.
+  void append(const MemMap& map, FrameIndex index, unsigned order) {
+    map.links(index, order) = {kNil, tail};
+    (head == kNil ? head : map.links(tail, order).next) = index;
+    tail = index;
+  }
 };
 
-/// What requests did on this CPU in this zone. Unit: pages for the first two, events for the rest (one per block).
+/// What requests did on this CPU in this zone. Unit: pages for the first two, blocks for the rest.
+/// What nearly every block adds to, hits and local ones, is what the exceptions leave.
 /// Source: PGALLOC_*, PGFREE, NUMA_* in /proc/vmstat and /proc/zoneinfo.
 struct CpuEvents {
   std::uint64_t pgalloc = 0;
   std::uint64_t pgfree = 0;
-  std::uint64_t numa_hit = 0;
+  std::uint64_t allocs = 0;
   std::uint64_t numa_miss = 0;
   std::uint64_t numa_foreign = 0;
-  std::uint64_t numa_local = 0;
   std::uint64_t numa_other = 0;
+
+  void count(std::uint64_t blocks, std::uint64_t pages) {
+    allocs += blocks;
+    pgalloc += pages;
+  }
+  [[nodiscard]] std::uint64_t numa_hit() const { return allocs - numa_miss; }
+  [[nodiscard]] std::uint64_t numa_local() const { return allocs - numa_other; }
 };
 
-/// The pages that one CPU keeps of one zone.
+/// The pages that one CPU keeps of one zone. Single pages concern its first and its third 64 bytes.
 struct alignas(64) PcpState {
   std::int32_t count = 0;        ///< pages on all lists together
   std::int32_t high = 0;         ///< pages at which a free returns some
   std::int32_t batch = 1;        ///< pages moved at a time
   std::int16_t free_factor = 0;  ///< FreeFactor: doublings of the next return; halved by every allocation
   std::uint8_t expire = 0;       ///< counter folds until a remote pageset is trimmed
-  std::uint32_t lock_word = 0;
-  CpuZoneStat stat;
   // Tuned only.
-  std::uint8_t alloc_factor = 0;        ///< doublings of the next refill; halved by every free
+  std::uint8_t alloc_factor = 0;  ///< doublings of the next refill; halved by every free
+  std::int32_t high_min = 0;      ///< the bounds of `high`
+  std::int32_t high_max = 0;
+  std::int16_t free_count = 0;          ///< pages freed without allocations between; halved by every allocation
   bool previous_free_was_high = false;  ///< the last free was of order 1 to 3
   bool has_large_cache = false;         ///< the CPU's share of the last cache holds more than three batches
-  std::int16_t free_count = 0;          ///< pages freed without allocations between; halved by every allocation
-  std::int32_t high_min = 0;            ///< the bounds of `high`
-  std::int32_t high_max = 0;
-  std::array<PcpList, kPcpLists> lists{};
+
+  std::uint32_t lock_word = 0;
+  Near<ZoneState> zone;
+  std::array<PcpList, kPcpLists + 1> lists{};
   CpuEvents events;
+  CpuZoneStat stat;
+
+  /// An allocation comes to this pageset, whether it has a block for it or not.
+  void note_request() {
+    free_factor = static_cast<std::int16_t>(free_factor >> 1);
+    free_count = static_cast<std::int16_t>(free_count >> 1);
+  }
+  /// Puts a block at the head of a list.
+  void push(const MemMap& map, unsigned list_index, FrameIndex index, unsigned order) {
+    PcpList& list = lists[list_index];
+    map.links(index, order) = {list.head, kNil};
+    (list.head == kNil ? list.tail : map.links(list.head, order).prev) = index;
+    list.head = index;
+    count += std::int32_t{1} << order;
+  }
+  /// Takes the block at the head of a list; kNil if that is empty.
+  [[nodiscard]] FrameIndex pop(const MemMap& map, unsigned list_index, unsigned order) {
+    PcpList& list = lists[list_index];
+    const FrameIndex index = list.head;
+    if (index == kNil) [[unlikely]]
+      return kNil;
+    list.head = map.links(index, order).next;
+    count -= std::int32_t{1} << order;
+    return index;
+  }
 };
 
 /// Which lists a machine's pagesets have.
@@ -103,6 +147,27 @@ using ZoneFlags = std::uint32_t;
 /// Source: nr_pcp_high(), nr_pcp_free() and free_unref_page_commit().
 [[nodiscard]] std::int32_t plan_free(PcpState& pcp, const PcpPolicy& policy, unsigned order, ZoneFlags zone_flags);
 
+/// What a tuned pageset remembers of every free. Source: free_unref_page_commit().
+inline void note_tuned_free(PcpState& pcp, unsigned order) {
+  pcp.alloc_factor = static_cast<std::uint8_t>(pcp.alloc_factor >> 1);
+  pcp.previous_free_was_high = order >= 1 && order <= kCostlyOrder;
+  if (pcp.free_count < pcp.batch << kPcpBatchScaleMax)
+    pcp.free_count = static_cast<std::int16_t>(pcp.free_count + (1 << order));
+}
+
+/// plan_free() where its answer is plain: room on the lists, no run of high-order frees and a zone without troubles.
+/// True if all is done.
+[[nodiscard]] inline bool keeps_block(PcpState& pcp, const PcpPolicy& policy, unsigned order, ZoneFlags zone_flags) {
+  if (pcp.count >= pcp.high || zone_flags != 0) [[unlikely]]
+    return false;
+  if (policy.control != PcpControl::Tuned)
+    return order == 0 || pcp.free_factor == 0;
+  if (order != 0 || pcp.high < pcp.high_min || pcp.high > pcp.high_max) [[unlikely]]
+    return false;  // the last two: the bounds have moved, `high` follows
+  note_tuned_free(pcp, 0);
+  return true;
+}
+
 /// Decides how many blocks of `order` a refill of an empty list asks for, and keeps what the pageset remembers of it.
 /// Source: nr_pcp_alloc().
 [[nodiscard]] std::uint32_t plan_refill(PcpState& pcp, const PcpPolicy& policy, unsigned order, ZoneFlags zone_flags);
@@ -147,59 +212,32 @@ class BulkRotation {
 template <SyncPolicy S>
 class Pcp {
  public:
-  Pcp(Buddy buddy, PcpState& pcp, PcpShape shape, CpuId cpu) : buddy_(buddy), pcp_(pcp), shape_(shape), cpu_(cpu) {}
+  Pcp(Buddy buddy, PcpState& pcp, const PcpShape& shape, CpuId cpu)
+      : buddy_(buddy), pcp_(pcp), shape_(shape), cpu_(cpu) {}
 
   /// Takes a block from its list, refilling an empty one from the free lists. Leaves it without a state.
   /// Returns nullopt if the free lists gave nothing either. Source: __rmqueue_pcplist().
   [[nodiscard]] std::optional<FrameIndex> take(unsigned order, Migratetype type, AllocFlags flags) {
     const unsigned list_index = shape_.index(order, type);
-    PcpList& list = pcp_.lists[list_index];
-    if (list.head == kNil) [[unlikely]] {
-      refill(list, order, type, flags);
-      if (list.head == kNil)
-        return std::nullopt;
-    }
-    const MemMap& map = buddy_.env().map;
-    const FrameIndex index = list.head;
-    list.head = map.links(index, order).next;
-    if (list.head == kNil)
-      list.tail = kNil;
-    pcp_.count -= std::int32_t{1} << order;
-    return index;
+    if (pcp_.lists[list_index].head == kNil) [[unlikely]]
+      refill(pcp_.lists[list_index], order, type, flags);
+    const FrameIndex index = pcp_.pop(buddy_.env().map, list_index, order);
+    return index == kNil ? std::nullopt : std::optional{index};
   }
   /// The same from the other end of the list: the page that has been here longest. Kernels with ColdPages only.
   [[nodiscard]] std::optional<FrameIndex> take_cold(Migratetype type, AllocFlags flags);
 
   /// Puts a block at the head of its list, under the pageblock's type as it is now, and returns pages to the free lists
   /// if the pageset is over its limit; true if it did. Source: free_unref_page_commit().
-  bool put(FrameIndex index, unsigned order, Migratetype pageblock_type) {
+  [[gnu::always_inline]] bool put(FrameIndex index, unsigned order, Migratetype pageblock_type) {
     const MemMap& map = buddy_.env().map;
     const unsigned list_index = shape_.index(order, pcp_list_type(pageblock_type));
-    PcpList& list = pcp_.lists[list_index];
-    Links& links = map.links(index, order);
-    links = {list.head, kNil};
-    (list.head == kNil ? list.tail : map.links(list.head, order).prev) = index;
-    list.head = index;
+    pcp_.push(map, list_index, index, order);
     map.set_state(index, order, FrameState::pcp(order, pageblock_type));
-    pcp_.count += std::int32_t{1} << order;
-    // The common case first: below the limit nothing else happens.
     const PcpPolicy& policy = buddy_.env().rules->generation.pcp;
-    if (pcp_.count < pcp_.high && pcp_.free_factor == 0 && buddy_.zone().flags == 0 &&
-        policy.control != PcpControl::Tuned)
+    if (keeps_block(pcp_, policy, order, buddy_.zone().flags)) [[likely]]
       return false;
-    std::int32_t pages = plan_free(pcp_, policy, order, buddy_.zone().flags);
-    if (pages <= 0)
-      return false;
-    if (policy.returns == PcpReturn::AtOnce) {
-      free_bulk(pages, list_index);
-      return true;
-    }
-    while (pages > 0 && pcp_.count > 0) {
-      const std::int32_t portion = pages < pcp_.batch ? pages : pcp_.batch;
-      free_bulk(portion, list_index);
-      pages -= portion;
-    }
-    return true;
+    return Pcp{*this}.give_back(order, list_index);  // a copy, so that the handle is made here only
   }
 
   /// Returns up to `pages` pages to the free lists, beginning with list `start`, each list from its tail.
@@ -217,13 +255,15 @@ class Pcp {
 
  private:
   void refill(PcpList& list, unsigned order, Migratetype type, AllocFlags flags);
+  /// Does what plan_free() says after a block of `order` was put on a list. True if it was anything.
+  bool give_back(unsigned order, unsigned list_index);
   FrameIndex take_tail(PcpList& list, unsigned order);
   /// Gives the last block of a list back to the free lists. `rule` is Cached or Pageblock.
   void return_tail(unsigned list_index, PcpType rule);
 
   Buddy buddy_;
   PcpState& pcp_;
-  PcpShape shape_;
+  const PcpShape& shape_;
   CpuId cpu_;
 };
 
@@ -244,10 +284,8 @@ void Pcp<S>::refill(PcpList& list, unsigned order, Migratetype type, AllocFlags 
     const auto taken = buddy_.rmqueue(order, type, flags, mode);
     if (!taken)
       break;
-    // The first block taken is the next one handed out: the list was empty, each block goes to its tail.
-    map.links(taken->index, order) = {kNil, list.tail};
-    (list.tail == kNil ? list.head : map.links(list.tail, order).next) = taken->index;
-    list.tail = taken->index;
+    // The first block taken is the next one handed out.
+    list.append(map, taken->index, order);
     map.set_state(taken->index, order, FrameState::pcp(order, taken->type));
     if (!counted && taken->type == Migratetype::Cma)
       buddy_.count(ZoneStat::FreeCmaPages, -(std::int64_t{1} << order));
@@ -286,9 +324,8 @@ template <SyncPolicy S>
 FrameIndex Pcp<S>::take_tail(PcpList& list, unsigned order) {
   const MemMap& map = buddy_.env().map;
   const FrameIndex index = list.tail;
-  // The head's back link is stale where blocks were taken from the front, so the last one is told by the head.
   if (index == list.head) {
-    list.head = list.tail = kNil;
+    list.head = kNil;
   } else {
     list.tail = map.links(index, order).prev;
     map.links(list.tail, order).next = kNil;
@@ -309,6 +346,21 @@ void Pcp<S>::return_tail(unsigned list_index, PcpType rule) {
 }
 
 template <SyncPolicy S>
+[[gnu::noinline]] bool Pcp<S>::give_back(unsigned order, unsigned list_index) {
+  const PcpPolicy& policy = buddy_.env().rules->generation.pcp;
+  std::int32_t pages = plan_free(pcp_, policy, order, buddy_.zone().flags);
+  if (pages <= 0)
+    return false;
+  const bool at_once = policy.returns == PcpReturn::AtOnce;
+  while (pages > 0 && pcp_.count > 0) {
+    const std::int32_t portion = at_once || pages < pcp_.batch ? pages : pcp_.batch;
+    free_bulk(portion, list_index);
+    pages -= portion;
+  }
+  return true;
+}
+
+template <SyncPolicy S>
 void Pcp<S>::free_bulk(std::int32_t pages, unsigned start) {
   if (pages > pcp_.count)
     pages = pcp_.count;
@@ -322,12 +374,12 @@ void Pcp<S>::free_bulk(std::int32_t pages, unsigned start) {
   if (generation.pcp.bulk_order == PcpBulkOrder::Rotate) {
     BulkRotation rotation{generation.requests.type_order};
     for (; pages > 0; --pages)
-      return_tail(rotation.next(pages, [&](unsigned list) { return pcp_.lists[list].tail != kNil; }), type);
+      return_tail(rotation.next(pages, [&](unsigned list) { return pcp_.lists[list].head != kNil; }), type);
     return;
   }
   unsigned list_index = start;
   while (pages > 0) {
-    while (pages > 0 && pcp_.lists[list_index].tail != kNil) {
+    while (pages > 0 && pcp_.lists[list_index].head != kNil) {
       pages -= std::int32_t{1} << PcpShape::order(list_index);
       return_tail(list_index, type);
     }

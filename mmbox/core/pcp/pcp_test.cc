@@ -209,7 +209,7 @@ TEST(Pcp, TheFreeFactorStopsAtFiveAndInTheFirstReleaseDoesNot) {
       m.free(pfn, 0);
       top = std::max<int>(top, m.pageset().free_factor);
     }
-    if (std::string_view{generation.name} == "linux-6.1")
+    if (generation.name == "linux-6.1")
       EXPECT_EQ(top, 5);
     else
       EXPECT_GT(top, 5);

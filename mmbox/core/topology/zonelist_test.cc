@@ -104,7 +104,7 @@ std::vector<std::string> list_of(const std::vector<ZoneConfig>& zones, std::vect
   std::vector<std::string> names;
   for (std::size_t i = 0; i < count; ++i) {
     EXPECT_EQ(out[i].zone.raw(), out[i].node.raw() * kAmd64.size() + out[i].index.raw());
-    names.push_back(std::to_string(out[i].node.raw()) + "/" + zone_type_name(kAmd64[out[i].index.raw()]));
+    names.push_back(std::to_string(out[i].node.raw()) + "/" + std::string{zone_type_name(kAmd64[out[i].index.raw()])});
   }
   return names;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 #include <string>
@@ -89,11 +90,22 @@ ReportKind kind_of(const FailureReport& report) {
   return ReportKind::GlobalOom;
 }
 
+/// The size of the first block is that of a page. Without such a line the zones' memory in kB, beside the machine's in
+/// pages, tells it: 4, 16 and 64 KiB are far apart.
 std::uint64_t page_bytes_of(const FailureReport& report) {
   for (const ZoneText& zone : report.zones)
     if (!zone.blocks.empty())
       return zone.blocks.front().size_kb * 1024;
-  return 4096;
+  double present_kb = 0;
+  for (const ZoneText& zone : report.zones)
+    present_kb += static_cast<double>(zone.kb.value_or(ZoneField::Present, 0));
+  std::uint64_t page_kb = 4;
+  constexpr std::uint64_t kLargestKb = 64;
+  constexpr double kNear = 1.4;  // between one size and the next
+  while (page_kb < kLargestKb && report.ram_pages.value_or(0) > 0 &&
+         present_kb > kNear * static_cast<double>(page_kb) * static_cast<double>(*report.ram_pages))
+    page_kb *= 2;
+  return page_kb * 1024;
 }
 
 /// Writes one explanation; split into steps that fill it in turn.
@@ -190,13 +202,15 @@ class Analyzer {
         lacks("the marks of zone " + zone.label());
       if (has_line && zone.lowmem_reserve.empty())
         lacks("lowmem_reserve[] of " + zone.label());
-      if (zone.blocks.empty() || zone.blocks_elided)
+      if ((zone.blocks.empty() && zone.managed != 0) || zone.blocks_elided)
         lacks("the free blocks of " + zone.label());
     }
     if (!report_.has_mem_info || !report_.global_pages[GlobalField::Free])
       lacks("the global numbers after Mem-Info");
     if (has_several_nodes())
       missing.emplace_back("preferred node and vm.zone_reclaim_mode (never printed)");
+    if (result_.kind == ReportKind::Snapshot)
+      return;
     if (kernel_.highatomic == HighAtomicPrint::Hidden && kernel_.prints_letters)
       missing.emplace_back("size of the high-atomic reserve (printed since 5.5)");
     if (kernel_.highatomic == HighAtomicPrint::Bounded)
@@ -223,6 +237,10 @@ class Analyzer {
     const RequestFacts& request = *result_.request;
     plan_ = {.tests_min = true, .tests_high = is_oom()};
     for (ZoneFacts& zone : result_.zones) {
+      if (zone.managed == 0) {
+        zone.check = Check::Empty;
+        continue;
+      }
       if (zone.index && *zone.index > request.highest_index) {
         zone.check = Check::NotEligible;
         continue;
@@ -255,7 +273,7 @@ class Analyzer {
         continue;
       if (zone.check == Check::Passes)
         return &zone;
-      if (zone.check == Check::CannotTell || zone.managed == 0)
+      if (zone.check == Check::CannotTell)
         continue;
       if (first == nullptr)
         first = &zone;
@@ -317,10 +335,22 @@ class Analyzer {
   void no_candidate_verdict() {
     Verdict& verdict = result_.verdict;
     const RequestFacts& request = *result_.request;
-    const bool any_above = std::any_of(result_.zones.begin(), result_.zones.end(),
-                                       [](const ZoneFacts& z) { return z.check == Check::NotEligible; });
-    verdict.check = any_above ? Check::NotEligible : Check::NodeForbidden;
-    const ZoneFacts& zone = result_.zones.front();
+    const auto first_with = [&](Check check) {
+      return std::find_if(result_.zones.begin(), result_.zones.end(),
+                          [&](const ZoneFacts& z) { return z.check == check; });
+    };
+    auto found = first_with(Check::NotEligible);
+    const bool any_above = found != result_.zones.end();
+    if (!any_above)
+      found = first_with(Check::NodeForbidden);
+    if (found == result_.zones.end()) {
+      verdict.check = Check::Empty;
+      verdict.sentence = fmt::format("No zone may serve the {}: none of those listed has memory.", request_text());
+      result_.confidence = result_.is_torn ? Confidence::Low : Confidence::High;
+      return;
+    }
+    const ZoneFacts& zone = *found;
+    verdict.check = zone.check;
     verdict.zone = zone.label();
     const std::string where = is_node_list(report_.mems_allowed)
                                   ? fmt::format(" on the nodes that its cpuset allows ({})", *report_.mems_allowed)
@@ -341,7 +371,7 @@ class Analyzer {
     std::string text;
     unsigned n = 0;
     for (const ZoneFacts& zone : result_.zones) {
-      if (!zone.is_eligible || &zone == &deciding || zone.managed == 0)
+      if (!zone.is_eligible || &zone == &deciding)
         continue;
       if (++n > 3)
         return " Every other zone that it may use refused as well.";
@@ -437,7 +467,7 @@ class Analyzer {
         return fmt::format(
             "The state that was printed would satisfy the {}: {} passes {} by {} page{}, so it changed "
             "between the refusal and the report (a race), or a rule that is not printed refused.",
-            what, zone.label(), "the " + mark + " mark", attempt.margin, attempt.margin == 1 ? "" : "s");
+            what, zone.label(), "the " + mark + " mark", attempt.spare(), attempt.spare() == 1 ? "" : "s");
       default: text = fmt::format("Cannot tell which check refused the {}.", what); break;
     }
     for (const Check also : attempt.also)
@@ -447,7 +477,9 @@ class Analyzer {
                                                                 : "if CMA pages counted");
     if (result_.kind == ReportKind::AllocationStall)
       text = "Slow, not failed. " + text;
-    if (zone.attempts.size() > 1 && zone.attempts.front().check != zone.check)
+    if (zone.attempts.size() > 1 && zone.attempts.front().check == Check::Passes)
+      text += " In the printed state it passes the min mark, which was tried before.";
+    else if (zone.attempts.size() > 1 && zone.attempts.front().check != zone.check)
       text += fmt::format(" At the min mark, tried before: {}.", name_of(zone.attempts.front().check));
     if (is_oom() && !report_.victim.empty())
       text += fmt::format(" {} was killed for it.", report_.victim);
@@ -481,7 +513,7 @@ class Analyzer {
     const auto at_most = [&](Confidence limit) { confidence = std::max(confidence, limit); };
     if (zone.check == Check::Passes)
       at_most(Confidence::Low);
-    if (kernel_.is_inferred)
+    if (kernel_.is_inferred || result_.request->names_contradict_mask)
       at_most(Confidence::Medium);
     if (result_.is_torn)
       at_most(Confidence::Medium);
@@ -518,16 +550,16 @@ class Analyzer {
   void explain_race(const ZoneFacts& zone, const Attempt& attempt) {
     const std::int64_t pcp = zone.free_pcp.value_or(0);
     constexpr std::int64_t kUsualMovement = 512;  // what reclaim and per-cpu lists move within milliseconds
-    if (attempt.margin <= std::max(pcp, kUsualMovement))
+    if (attempt.spare() <= std::max(pcp, kUsualMovement))
       result_.notes.push_back(
           fmt::format("a margin of {} pages is within what moves while a report is printed ({} pages "
                       "were on per-cpu lists): consistent with a race",
-                      attempt.margin, pcp));
+                      attempt.spare(), pcp));
     else
       result_.notes.push_back(
           fmt::format("a margin of {} pages is more than usually moves while a report is printed: "
                       "something freed a lot at that moment, or the cause lies elsewhere",
-                      attempt.margin));
+                      attempt.spare()));
   }
 
   void memcg_verdict() {
@@ -595,6 +627,19 @@ class Analyzer {
       result_.remedies.push_back({Certainty::Likely, "a larger area (cma=, or its device-tree size)", {}, {}});
   }
 
+  /// What the words of the message say. Source: mm/vmalloc.c of 5.13 and later, whose messages differ by cause.
+  [[nodiscard]] const char* vmalloc_cause() const {
+    constexpr std::array<std::pair<std::string_view, const char*>, 4> kCauses{
+        {{"exceeds total pages", "A size larger than all memory of the machine"},
+         {"failed to map pages", "Memory for the page tables, or a killed task,"},
+         {"vm_struct allocation failed", "Kernel address space, or an over-large size,"},
+         {"vmap allocation for size", "Kernel address space (vmalloc=), or an over-large size,"}}};
+    for (const auto& [words, cause] : kCauses)
+      if (report_.vmalloc_message.find(words) != std::string::npos)
+        return cause;
+    return "Kernel address space, an over-large size or a killed task";
+  }
+
   void vmalloc_verdict() {
     Verdict& verdict = result_.verdict;
     bool any_passes = false;
@@ -622,9 +667,8 @@ class Analyzer {
     if (any_passes && !pages_failed) {
       verdict.sentence = fmt::format(
           "Not a shortage of pages: vmalloc{} failed while {} has {} free pages and passes its "
-          "watermark. Kernel address space, an over-large size or a killed task is the "
-          "cause.",
-          size, zone->label(), zone->free.value_or(0));
+          "watermark. {} is the cause.",
+          size, zone->label(), zone->free.value_or(0), vmalloc_cause());
       result_.confidence = Confidence::High;
     } else if (any_passes) {
       verdict.sentence = fmt::format(
@@ -656,13 +700,15 @@ class Analyzer {
       anon += zone.reclaimable_anon;
       if (zone.is_compaction_suitable)
         suitable += (suitable.empty() ? "" : ", ") + zone.label();
-      else if (zone.compaction)
+      else if (zone.compaction && zone.check != Check::Passes)
         unsuitable += fmt::format("{}{} ({})", unsuitable.empty() ? "" : ", ", zone.label(), *zone.compaction);
     }
     facts.push_back({"kswapd", request.may_wake_kswapd,
                      request.may_wake_kswapd ? "woken" : "background reclaim is not even started by this request"});
     std::string reclaim;
-    if (request.may_reclaim) {
+    if (request.may_reclaim && !lists_are_split()) {
+      reclaim = "the report does not say how much page cache there was to take";
+    } else if (request.may_reclaim) {
       reclaim = fmt::format("{} clean file pages", file);
       if (anon > 0)
         reclaim += fmt::format(" and {} anonymous pages (swap has room)", anon);
@@ -715,7 +761,7 @@ class Analyzer {
     if (request.no_watermarks)
       reserves = "all of them: no watermark applies (PF_MEMALLOC or __GFP_MEMALLOC)";
     else if (request.flags.has(alloc_flag::kReserves))
-      reserves = fmt::format("min is lowered to {}", lowered_text(request));
+      reserves = lowered_text(request);
     else
       reserves = "none";
     facts.push_back({"reserves", request.may_use_reserves, std::move(reserves)});
@@ -724,9 +770,20 @@ class Analyzer {
           {"must not fail", true, "__GFP_NOFAIL: a report here is a kernel bug or a caller that cannot wait"});
   }
 
+  /// Kernels before 2.6.28 count page cache and anonymous memory as one.
+  [[nodiscard]] bool lists_are_split() const {
+    return std::any_of(report_.zones.begin(), report_.zones.end(),
+                       [](const ZoneText& zone) { return zone.kb[ZoneField::InactiveFile].has_value(); });
+  }
+
   [[nodiscard]] std::string lowered_text(const RequestFacts& request) const {
-    const std::int64_t lowered = lowered_mark(kernel_.watermark.rule, 1000, request.flags);
-    return lowered == 1000 ? "1000/1000 of itself (no discount)" : fmt::format("{}/1000 of itself", lowered);
+    constexpr std::int64_t kWhole = 1000;
+    const std::int64_t lowered = lowered_mark(kernel_.watermark.rule, kWhole, request.flags);
+    if (lowered == kWhole)
+      return "the mark is not lowered, but the high-atomic reserve is not deducted";
+    const std::int64_t tenth = lowered % 10;
+    return fmt::format("min is lowered to {}{} % of itself", lowered / 10,
+                       tenth == 0 ? std::string{} : fmt::format(".{}", tenth));
   }
 
   // ---------------------------------------------------------------- notes
@@ -746,10 +803,15 @@ class Analyzer {
         notes.emplace_back(
             "a request like this loops or calls the OOM killer rather than fail: a dying task, or "
             "PF_MEMALLOC that the stack does not show, is likely");
+      if (request.names_contradict_mask)
+        notes.push_back(fmt::format(
+            "the mask 0x{:x} and its names contradict each other in every known layout; the names are believed",
+            request.raw_mask));
       if (request.no_watermarks)
-        notes.emplace_back(
-            "the stack or the task's name shows PF_MEMALLOC: watermarks do not apply, only free blocks "
-            "count");
+        notes.push_back(fmt::format("{}: watermarks do not apply, only free blocks count",
+                                    request.gfp.has(gfp::kMemalloc)
+                                        ? "the mask has __GFP_MEMALLOC"
+                                        : "the stack or the task's name shows PF_MEMALLOC"));
       for (const ZoneFacts& zone : result_.zones)
         if (zone.is_eligible && zone.fitting_letters.size() > 1 &&
             zone.fitting_letters.find_first_of("CHI") != std::string::npos && zone.check == Check::Passes)
@@ -761,22 +823,24 @@ class Analyzer {
     kdump_note();
     for (const std::string& note : report_.notes)
       notes.push_back(note);
-    if (result_.layout.is_guess && result_.request && !report_.zones.empty() && zones_guess_matters())
+    if (result_.request && zones_guess_matters())
       notes.emplace_back("several zone layouts fit this report; the usual one was taken");
   }
 
-  /// The guess matters if the zone that the request names has no name among the printed ones.
+  /// The guess matters if another layout that fits gives the request another reserve somewhere.
   [[nodiscard]] bool zones_guess_matters() const {
     const RequestFacts& request = *result_.request;
-    for (const ZoneFacts& zone : result_.zones)
-      for (std::size_t i = 1; i < zone.lowmem_reserve.size(); ++i)
-        if (zone.is_eligible && zone.index && i > *zone.index && zone.lowmem_reserve[i] != reserve_of(zone, request))
-          return std::none_of(result_.zones.begin(), result_.zones.end(),
-                              [&](const ZoneFacts& z) { return z.name == zone_type_name(request.highest_zone); });
+    const auto reserve = [](const ZoneFacts& zone, std::size_t index) {
+      return index < zone.lowmem_reserve.size() ? zone.lowmem_reserve[index] : 0;
+    };
+    for (const std::vector<ZoneType>& types : result_.layout.also_fit) {
+      const ZoneLayout other{types};
+      const std::size_t index = other.index_of(highest_zone(request.gfp, other)).value_or(0);
+      for (const ZoneFacts& zone : result_.zones)
+        if (zone.is_eligible && reserve(zone, index) != reserve(zone, request.highest_index))
+          return true;
+    }
     return false;
-  }
-  [[nodiscard]] static std::int64_t reserve_of(const ZoneFacts& zone, const RequestFacts& request) {
-    return request.highest_index < zone.lowmem_reserve.size() ? zone.lowmem_reserve[request.highest_index] : 0;
   }
 
   void hidden_memory_note() {
@@ -851,6 +915,7 @@ const char* name_of(ReportKind kind) {
 const char* name_of(Check check) {
   switch (check) {
     case Check::None: return "none";
+    case Check::Empty: return "empty";
     case Check::NotEligible: return "not-eligible";
     case Check::NodeForbidden: return "node-forbidden";
     case Check::LowmemReserve: return "lowmem-reserve";

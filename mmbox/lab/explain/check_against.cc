@@ -6,7 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "mmbox/lab/explain/kernel_facts.h"
 #include "mmbox/lab/explain/zone_walk.h"
+#include "mmbox/lab/generations/generations.h"
+#include "mmbox/lab/image/image.h"
 
 namespace mmbox::lab::explain {
 namespace {
@@ -53,23 +56,15 @@ std::optional<std::int64_t> margin_of(const ZoneFacts& zone) {
   return zone.attempts.empty() ? std::nullopt : std::optional{zone.attempts.back().margin};
 }
 
-}  // namespace
-
-RefusalAnswer CounterOracle::ask(const Explanation& explanation) const {
-  RefusalAnswer answer{};
-  if (!explanation.request) {
-    answer.reason = "There is no request to ask for.";
-    return answer;
-  }
+/// Each zone by its counters: what the report's arithmetic makes of the exact numbers.
+std::vector<ZoneAgreement> zones_by_counters(const Explanation& explanation, const Snapshot& snapshot) {
   const KernelFacts kernel = kernel_facts(explanation.report);
   const RequestFacts& request = *explanation.request;
   const bool is_oom = explanation.kind == ReportKind::GlobalOom || explanation.kind == ReportKind::CpusetOom ||
                       explanation.kind == ReportKind::MempolicyOom;
   const TestPlan plan{.tests_min = true, .tests_high = is_oom};
-  answer.is_known = true;
-  answer.refuses = true;
-  std::string passing;
-  for (const SnapshotZone& state : snapshot_->zones) {
+  std::vector<ZoneAgreement> zones;
+  for (const SnapshotZone& state : snapshot.zones) {
     ZoneFacts zone = zone_facts_of(state, kernel);
     const auto printed = std::find_if(explanation.zones.begin(), explanation.zones.end(), [&](const ZoneFacts& z) {
       return z.name == zone.name && z.node.value_or(0) == zone.node.value_or(0);
@@ -77,17 +72,15 @@ RefusalAnswer CounterOracle::ask(const Explanation& explanation) const {
     ZoneAgreement agreement{};
     agreement.zone = zone.label();
     agreement.state_free = zone.free;
-    if (*zone.index > request.highest_index) {
+    if (zone.managed == 0) {
+      zone.check = Check::Empty;
+    } else if (*zone.index > request.highest_index) {
       zone.check = Check::NotEligible;
     } else if (printed != explanation.zones.end() && printed->check == Check::NodeForbidden) {
       zone.check = Check::NodeForbidden;
     } else {
       walk_zone(zone, request, kernel, plan);
       agreement.state_margin = margin_of(zone);
-      if (zone.check == Check::Passes) {
-        answer.refuses = false;
-        passing += (passing.empty() ? "" : ", ") + zone.label();
-      }
     }
     agreement.from_state = zone.check;
     if (printed != explanation.zones.end()) {
@@ -98,16 +91,70 @@ RefusalAnswer CounterOracle::ask(const Explanation& explanation) const {
       // Kernels since 6.1 leave out what the request may not use.
       agreement.from_report = *zone.index > request.highest_index ? Check::NotEligible : Check::CannotTell;
     }
-    answer.zones.push_back(std::move(agreement));
+    zones.push_back(std::move(agreement));
   }
-  if (answer.zones.empty()) {
-    answer.is_known = false;
-    answer.reason = "The snapshot has no zones.";
-  } else if (answer.refuses) {
-    answer.reason = "The exact state refuses this request in every zone that it may use.";
+  return zones;
+}
+
+/// Nodes that the report says the request could not use are left out; of others nothing is known.
+std::optional<NodeMask> allowed_nodes(const Explanation& explanation) {
+  std::uint64_t forbidden = 0;
+  for (const ZoneFacts& zone : explanation.zones) {
+    if (zone.check == Check::NodeForbidden && zone.node && *zone.node < kMaxNodes)
+      forbidden |= std::uint64_t{1} << *zone.node;
+  }
+  return forbidden == 0 ? std::nullopt : std::optional{NodeMask{~forbidden}};
+}
+
+AllocResult ask_engine(Machine& machine, const Explanation& explanation) {
+  const RequestFacts& facts = *explanation.request;
+  const Task task{.in_interrupt = facts.context.is_interrupt,
+                  .serving_softirq = facts.context.is_softirq,
+                  .memalloc = facts.context.has_pf_memalloc,
+                  .exiting = facts.context.is_dying};
+  const auto cpu = static_cast<std::size_t>(std::max(0, explanation.report.cpu.value_or(0)));
+  const bool knows_cpu = cpu < machine.view().cpu_nodes.size();
+  return machine.alloc({.gfp = facts.gfp,
+                        .order = Order{facts.order},
+                        .cpu = CpuId{knows_cpu ? cpu : 0},
+                        .nodemask = allowed_nodes(explanation),
+                        .task = &task});
+}
+
+}  // namespace
+
+RefusalAnswer check_against(const Explanation& explanation, const Snapshot& snapshot) {
+  RefusalAnswer answer{};
+  if (!explanation.request) {
+    answer.reason = "There is no request to ask for.";
+    return answer;
+  }
+  answer.zones = zones_by_counters(explanation, snapshot);
+  for (const ZoneAgreement& zone : answer.zones) {
+    if (zone.from_state == Check::Passes)
+      answer.counters_pass_in += (answer.counters_pass_in.empty() ? "" : ", ") + zone.zone;
+  }
+  const Generation& generation = *generation_of_recording(snapshot.release()).generation;
+  answer.engine = generation.name;
+  Expected<Image> image = image_of(snapshot, generation);
+  if (!image) {
+    answer.reason = fmt::format("The engine cannot hold this state: {}.", image.error().text());
+    return answer;
+  }
+  const AllocResult result = ask_engine(image->machine(), explanation);
+  answer.is_known = true;
+  answer.refuses = !result;
+  if (result) {
+    answer.served = *result;
+    answer.reason =
+        fmt::format("The engine ({}) serves this request with the block at pfn {:#x}.", answer.engine, result->raw());
   } else {
-    answer.reason = fmt::format("The exact state would serve this request ({}).", passing);
+    answer.reason =
+        fmt::format("The engine ({}) refuses this request: {}.", answer.engine, reason_text(result.error()));
   }
+  if (answer.refuses != answer.counters_pass_in.empty())
+    answer.reason += answer.refuses ? fmt::format(" By their counters {} would serve it.", answer.counters_pass_in)
+                                    : " By their counters no zone would.";
   return answer;
 }
 
@@ -153,7 +200,9 @@ std::string to_json(const RefusalAnswer& answer) {
                      {"state_margin_pages", number(zone.state_margin)},
                      {"report_free_pages", number(zone.report_free)},
                      {"state_free_pages", number(zone.state_free)}});
-  return Json{{"known", answer.is_known}, {"refuses", answer.refuses}, {"reason", answer.reason}, {"zones", zones}}
+  return Json{{"known", answer.is_known}, {"refuses", answer.refuses},
+              {"engine", answer.engine},  {"served_pfn", answer.served ? Json(answer.served->raw()) : Json(nullptr)},
+              {"reason", answer.reason},  {"zones", zones}}
       .dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

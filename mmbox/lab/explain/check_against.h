@@ -1,7 +1,7 @@
 // Does an exact, recorded state refuse the request that a report is about?
 //
-// `RefusalOracle` is the question. `CounterOracle` answers it from the snapshot's counters and lists with the tests of
-// `zone_walk`; an engine that is loaded with the snapshot and asked for the block answers it too.
+// The engine is loaded with the snapshot and asked for the block; beside its answer stands what the report's own
+// arithmetic (zone_walk) says of each zone, once of the printed numbers and once of the exact ones.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "mmbox/lab/explain/explain_result.h"
-#include "mmbox/lab/explain/kernel_facts.h"
 #include "mmbox/lab/snapshot/snapshot.h"
 
 namespace mmbox::lab::explain {
@@ -27,29 +26,17 @@ struct ZoneAgreement {
 };
 
 struct RefusalAnswer {
-  bool is_known = false;  ///< false: this state cannot be asked (no request, another machine)
-  bool refuses = false;   ///< no zone of the state would serve the request
-  std::string reason{};   ///< one sentence
+  bool is_known = false;           ///< false: this state cannot be asked (no request, another machine)
+  bool refuses = false;            ///< the engine gives no block, with nobody who reclaims or compacts for it
+  std::optional<Pfn> served{};     ///< the block that it gives
+  std::string engine{};            ///< the engine's generation
+  std::string counters_pass_in{};  ///< zones that would serve by their counters; empty: none
+  std::string reason{};            ///< one sentence
   std::vector<ZoneAgreement> zones{};
 };
 
-class RefusalOracle {
- public:
-  virtual ~RefusalOracle() = default;
-  /// Asks for the request of `explanation` in the oracle's state.
-  [[nodiscard]] virtual RefusalAnswer ask(const Explanation& explanation) const = 0;
-};
-
-/// Answers from the exact counters and free lists of a snapshot.
-class CounterOracle final : public RefusalOracle {
- public:
-  /// `snapshot` outlives the oracle.
-  explicit CounterOracle(const Snapshot& snapshot) : snapshot_(&snapshot) {}
-  [[nodiscard]] RefusalAnswer ask(const Explanation& explanation) const override;
-
- private:
-  const Snapshot* snapshot_;
-};
+/// Asks for the request of `explanation` in the state of `snapshot`, by the rules of the snapshot's kernel.
+[[nodiscard]] RefusalAnswer check_against(const Explanation& explanation, const Snapshot& snapshot);
 
 /// How far a snapshot is from what a report printed: the sum of the differences of the zones' free pages. Of several
 /// snapshots of a recording the nearest one is the report's. nullopt if they have no zone in common.

@@ -35,6 +35,7 @@ enum class ReportKind : std::uint8_t {
 /// The check that refused, of one zone or of the whole request.
 enum class Check : std::uint8_t {
   None,                ///< nothing was refused by the page allocator, or there is no request
+  Empty,               ///< the zone has no memory: the walk does not visit it
   NotEligible,         ///< the zone lies above the highest one that the request may use
   NodeForbidden,       ///< nodemask or cpuset
   LowmemReserve,       ///< would pass without lowmem_reserve
@@ -59,7 +60,7 @@ enum class Confidence : std::uint8_t { High, Medium, Low, None };
 /// The zone types that a kernel was built with, by index.
 struct ZoneLayout {
   std::vector<ZoneType> types{};
-  bool is_guess = false;  ///< several builds fit the report
+  std::vector<std::vector<ZoneType>> also_fit{};  ///< other builds that the report may come from
   [[nodiscard]] std::optional<unsigned> index_of(ZoneType type) const;
 };
 
@@ -77,8 +78,9 @@ struct RequestFacts {
   unsigned order = 0;
   std::uint64_t bytes = 0;
   std::uint64_t raw_mask = 0;
-  std::string mask_text{};    ///< names in that kernel's layout
-  std::string layout_name{};  ///< first release that has the layout
+  std::string mask_text{};             ///< names in that kernel's layout
+  std::string layout_name{};           ///< first release that has the layout
+  bool names_contradict_mask = false;  ///< no known layout has the number for the names; the names are believed
   Gfp gfp{};
   ZoneType highest_zone = ZoneType::Normal;
   unsigned highest_index = 2;

@@ -171,6 +171,8 @@ KernelFacts kernel_facts(const FailureReport& report) {
     facts.highatomic = facts.version >= 4004 ? HighAtomicPrint::Hidden : HighAtomicPrint::None;
   facts.hides_higher_zones = facts.version >= 6001;
   facts.compaction_needs_fs = facts.version < 4010;
+  constexpr std::uint32_t kFirstKmemcg = 3008;
+  facts.has_early_movable_bit = facts.version < kFirstKmemcg && !facts.prints_letters;
   return facts;
 }
 

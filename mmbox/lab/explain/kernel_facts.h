@@ -21,6 +21,9 @@ enum class HighAtomicPrint : std::uint8_t {
   Free,      ///< 6.13 on: free pages are printed and deducted
 };
 
+/// __GFP_MOVABLE of 2.6.23 to 2.6.30. Nothing else had this bit before __GFP_KMEMCG of 3.8.
+inline constexpr std::uint32_t kEarlyMovableBit = 0x100000;
+
 struct KernelFacts {
   std::string text{};  ///< release as printed, or "about 5.10 (by its fields)"
   bool is_inferred = false;
@@ -29,11 +32,12 @@ struct KernelFacts {
   const char* rules = "";     ///< the name of the row that applies
   WatermarkPolicy watermark{WatermarkRule::Reserves, WatermarkFastRule::AllDeductions, BoostException::MinReserve};
   HighAtomicPrint highatomic = HighAtomicPrint::Free;
-  bool prints_boost = true;          ///< 5.16 on
-  bool prints_letters = true;        ///< 3.8 on
-  bool hides_higher_zones = true;    ///< 6.1 on: zones above the request's are not printed
-  bool compaction_needs_fs = false;  ///< before 4.10
-  const GfpLayout* gfp = nullptr;    ///< never null
+  bool prints_boost = true;            ///< 5.16 on
+  bool prints_letters = true;          ///< 3.8 on
+  bool hides_higher_zones = true;      ///< 6.1 on: zones above the request's are not printed
+  bool compaction_needs_fs = false;    ///< before 4.10
+  const GfpLayout* gfp = nullptr;      ///< never null
+  bool has_early_movable_bit = false;  ///< 2.6.23 to 2.6.30: `kEarlyMovableBit` is __GFP_MOVABLE
 };
 
 /// Chooses the facts for a report: by release, else by the fields that it prints; the gfp layout also by the names

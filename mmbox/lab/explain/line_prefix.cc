@@ -1,8 +1,10 @@
 #include "mmbox/lab/explain/line_prefix.h"
 
 #include <array>
+#include <charconv>
 #include <cstddef>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 namespace mmbox::lab::explain {
@@ -14,6 +16,9 @@ constexpr bool is_digit(char c) {
 constexpr bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
 }
+bool contains(std::string_view text, std::string_view what) {
+  return text.find(what) != std::string_view::npos;
+}
 
 std::string_view trim_left(std::string_view text) {
   while (!text.empty() && is_blank(text.front()))
@@ -23,7 +28,7 @@ std::string_view trim_left(std::string_view text) {
 
 std::string_view trim(std::string_view text) {
   text = trim_left(text);
-  while (!text.empty() && (is_blank(text.back()) || text.back() == '\0'))
+  while (!text.empty() && is_blank(text.back()))
     text.remove_suffix(1);
   return text;
 }
@@ -42,8 +47,8 @@ std::uint64_t hash_writer(std::string_view text) {
   return hash | 1U;
 }
 
-/// "[  123.456]", "[Mon Mar 25 23:35:18 2019]", "[T67023]", "[    C1]", "[3:  kswapd0:  123]"; not "[  893]" (a row of
-/// the task table), not "[<ffffffff81cac64d>]" or "[c0770974]" (addresses).
+/// "[  123.456]", "[  +0.000004]", "[Mon Mar 25 23:35:18 2019]", "[T67023]", "[    C1]", "[3:  kswapd0:  123]"; not "[
+/// 893]" (a row of the task table), not "[<ffffffff81cac64d>]" or "[c0770974]" (addresses).
 bool strip_bracket(std::string_view& text, StrippedLine& line) {
   if (text.empty() || text.front() != '[')
     return false;
@@ -56,7 +61,9 @@ bool strip_bracket(std::string_view& text, StrippedLine& line) {
   const bool is_caller = (inside.front() == 'T' || inside.front() == 'C') && inside.size() > 1 &&
                          count_digits(inside.substr(1)) == inside.size() - 1;
   const std::size_t digits = count_digits(inside);
-  const bool is_seconds = digits > 0 && digits < inside.size() && inside[digits] == '.';
+  const std::size_t sign = inside.front() == '+' ? 1 : 0;  // dmesg -H and -d print what has passed
+  const std::size_t whole = count_digits(inside.substr(sign));
+  const bool is_seconds = whole > 0 && sign + whole < inside.size() && inside[sign + whole] == '.';
   const bool is_date = inside.find(':') != std::string_view::npos && inside.front() != '<';
   if (!is_caller && !is_seconds && !is_date)
     return false;
@@ -77,9 +84,12 @@ bool strip_level(std::string_view& text) {
   return true;
 }
 
-/// netconsole with headers, /dev/kmsg: `4,1234,5678901,-;` or `4,1234,5678901,-,caller=T12;`.
+/// netconsole with headers, /dev/kmsg: `4,1234,5678901,-;` or `4,1234,5678901,-,caller=T12;`, a release before it.
 bool strip_kmsg_header(std::string_view& text, StrippedLine& line) {
   std::string_view rest = text;
+  if (const std::size_t digits = count_digits(rest); digits > 0 && digits < rest.size() && rest[digits] == '.')
+    if (const std::size_t comma = rest.substr(0, 80).find(','); comma != std::string_view::npos)
+      rest.remove_prefix(comma + 1);
   for (int field = 0; field < 3; ++field) {
     const std::size_t digits = count_digits(rest);
     if (digits == 0 || digits >= rest.size() || rest[digits] != ',')
@@ -99,6 +109,11 @@ bool strip_kmsg_header(std::string_view& text, StrippedLine& line) {
 bool strip_program(std::string_view& text) {
   constexpr std::size_t kReach = 96;  // longer host names than this are cut by syslog itself
   const std::string_view head = text.substr(0, kReach);
+  constexpr std::string_view kJournalField = "MESSAGE=";  // journalctl -o export, -o verbose
+  if (head.substr(0, kJournalField.size()) == kJournalField) {
+    text.remove_prefix(kJournalField.size());
+    return true;
+  }
   if (const std::size_t at = head.find("kernel:"); at != std::string_view::npos &&
                                                    (at == 0 || is_blank(text[at - 1])) &&
                                                    text.substr(0, at).find("free:") == std::string_view::npos) {
@@ -180,6 +195,111 @@ bool strip_iso_time(std::string_view& text) {
   return true;
 }
 
+/// "23:35:18" or "23:35:18.123" and a blank; the length, 0 if it does not stand there.
+std::size_t clock_length(std::string_view text) {
+  if (text.size() < 9 || count_digits(text) != 2 || text[2] != ':' || count_digits(text.substr(3)) != 2 ||
+      text[5] != ':' || count_digits(text.substr(6)) != 2)
+    return 0;
+  std::size_t at = 8;
+  if (text[at] == '.' || text[at] == ',')
+    at += 1 + count_digits(text.substr(at + 1));
+  return at < text.size() && is_blank(text[at]) ? at : 0;
+}
+
+/// `Mar 25 23:35:18 192.168.1.7 `, as a syslog server writes what netconsole sends it; `23:35:18.123 `.
+bool strip_clock(std::string_view& text) {
+  std::string_view rest = text;
+  bool has_date = false;
+  if (rest.size() > 16 && rest[3] == ' ' && rest[0] >= 'A' && rest[0] <= 'Z' && rest[6] == ' ' &&
+      (is_digit(rest[4]) || rest[4] == ' ') && is_digit(rest[5])) {
+    rest.remove_prefix(7);
+    has_date = true;
+  }
+  const std::size_t clock = clock_length(rest);
+  if (clock == 0)
+    return false;
+  rest = trim_left(rest.substr(clock));
+  if (has_date) {
+    const std::size_t host = rest.find(' ');
+    if (host == std::string_view::npos || rest.front() == '[')
+      return false;
+    rest.remove_prefix(host);
+  }
+  text = rest;
+  return true;
+}
+
+/// Numbers that tools put before lines: `123:` and `123-` of grep, `   123<tab>` of cat.
+bool strip_line_number(std::string_view& text) {
+  constexpr std::size_t kLongest = 9;
+  const std::size_t digits = count_digits(text);
+  if (digits == 0 || digits > kLongest || digits + 1 >= text.size())
+    return false;
+  const char after = text[digits];
+  if (after != ':' && after != '\t' && (after != '-' || is_digit(text[digits + 1])))
+    return false;
+  text.remove_prefix(digits + 1);
+  return true;
+}
+
+/// Whatever stands before the kernel's own time `[ 1234.567890] `: host names, container logs, tables.
+bool strip_to_printk_time(std::string_view& text) {
+  constexpr std::size_t kReach = 160;
+  const std::string_view head = text.substr(0, kReach);
+  for (std::size_t open = head.find('['); open != std::string_view::npos; open = head.find('[', open + 1)) {
+    const std::string_view inside = trim_left(head.substr(open + 1));
+    const std::size_t whole = count_digits(inside);
+    if (whole == 0 || whole + 7 >= inside.size() || inside[whole] != '.' ||
+        count_digits(inside.substr(whole + 1)) != 6 || inside[whole + 7] != ']')
+      continue;
+    // A time in the middle of a record means that two lines run into each other.
+    const std::string_view before = text.substr(0, open);
+    for (const std::string_view record : {"kB", "order", "mode:", "+0x", "lowmem", "free:", "CPU"})
+      if (contains(before, record))
+        return false;
+    text.remove_prefix(open);
+    return open > 0;
+  }
+  return false;
+}
+
+/// Decodes the string that begins after the quote at `text`: escapes of JSON.
+std::string json_string(std::string_view text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size() && text[i] != '"'; ++i) {
+    if (text[i] != '\\' || i + 1 >= text.size()) {
+      result += text[i];
+      continue;
+    }
+    ++i;
+    switch (text[i]) {
+      case 'n': result += '\n'; break;
+      case 't': result += '\t'; break;
+      case 'r': result += '\r'; break;
+      case 'u': {
+        // What a kernel prints, and what a web page makes of blanks and stars; the rest has a stand-in.
+        unsigned code = 0;
+        const std::string_view digits = text.substr(i + 1, 4);
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
+        if (error != std::errc{} || end != digits.data() + 4)
+          break;
+        if (code < 0x80) {
+          result += static_cast<char>(code);
+        } else if (code < 0x100) {
+          result += static_cast<char>(0xc0U | (code >> 6));
+          result += static_cast<char>(0x80U | (code & 0x3fU));
+        } else {
+          result += '?';
+        }
+        i += 4;
+        break;
+      }
+      default: result += text[i];
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 StrippedLine strip_prefix(std::string_view line) {
@@ -190,7 +310,8 @@ StrippedLine strip_prefix(std::string_view line) {
   for (int round = 0; round < 8; ++round) {
     const bool stripped = strip_quote(text) || strip_level(text) || strip_bracket(text, result) ||
                           strip_kmsg_header(text, result) || strip_program(text) || strip_android(text, result) ||
-                          strip_iso_time(text);
+                          strip_iso_time(text) || strip_clock(text) || strip_line_number(text) ||
+                          strip_to_printk_time(text);
     if (!stripped)
       break;
     text = trim_left(text);
@@ -199,9 +320,30 @@ StrippedLine strip_prefix(std::string_view line) {
   return result;
 }
 
+std::optional<std::string> json_message(std::string_view line) {
+  // The names that journalctl, dmesg --json, container engines and log collectors give the text.
+  constexpr std::array<std::string_view, 6> kNames{"MESSAGE", "message", "msg", "log", "short_message", "text"};
+  for (std::size_t quote = line.find('"'); quote != std::string_view::npos; quote = line.find('"', quote + 1)) {
+    std::string_view rest = line.substr(quote + 1);
+    for (const std::string_view name : kNames) {
+      if (rest.substr(0, name.size()) != name || rest.substr(name.size(), 1) != "\"")
+        continue;
+      std::string_view value = trim_left(rest.substr(name.size() + 1));
+      if (value.empty() || value.front() != ':')
+        break;
+      value = trim_left(value.substr(1));
+      if (value.empty() || value.front() != '"')
+        break;
+      return json_string(value.substr(1));
+    }
+  }
+  return std::nullopt;
+}
+
 bool needs_cleaning(std::string_view line) {
   for (std::size_t i = 0; i < line.size(); ++i) {
     switch (line[i]) {
+      case '\0':
       case '\x1b':
       case '&': return true;
       case '#':
@@ -232,6 +374,10 @@ bool needs_cleaning(std::string_view line) {
         if (line.substr(i, 2) == "\xc3\x97")  // the multiplication sign
           return true;
         break;
+      case '\xef':
+        if (line.substr(i, 3) == "\xef\xbb\xbf")  // a byte order mark
+          return true;
+        break;
       default: break;
     }
   }
@@ -244,14 +390,18 @@ std::string clean_line(std::string_view line) {
     std::string_view to;
   };
   // "<TASK>" and "<IRQ>" are the kernel's own and stay.
-  constexpr std::array<Replacement, 21> kReplacements{
-      {{"\xc2\xa0", " "}, {"&gt;", ">"},  {"&lt;", "<"}, {"&amp;", "&"},  {"&quot;", "\""}, {"&#39;", "'"},
-       {"&nbsp;", " "},   {"#012", "\n"}, {"\\n", "\n"}, {"\\x0a", "\n"}, {"\\012", "\n"},  {"=3D", "="},
-       {"=20", " "},      {"<br>", ""},   {"<br/>", ""}, {"<br />", ""},  {"<BR>", ""},     {"</p>", ""},
-       {"\xc3\x97", "*"}, {"</pre>", ""}, {"\r", "\n"}}};
+  constexpr std::array<Replacement, 22> kReplacements{
+      {{"\xc2\xa0", " "}, {"&gt;", ">"},  {"&lt;", "<"}, {"&amp;", "&"},      {"&quot;", "\""}, {"&#39;", "'"},
+       {"&nbsp;", " "},   {"#012", "\n"}, {"\\n", "\n"}, {"\\x0a", "\n"},     {"\\012", "\n"},  {"=3D", "="},
+       {"=20", " "},      {"<br>", ""},   {"<br/>", ""}, {"<br />", ""},      {"<BR>", ""},     {"</p>", ""},
+       {"\xc3\x97", "*"}, {"</pre>", ""}, {"\r", "\n"},  {"\xef\xbb\xbf", ""}}};
   std::string result;
   result.reserve(line.size());
   for (std::size_t i = 0; i < line.size();) {
+    if (line[i] == '\0') {  // a serial line's noise, or the end of a pstore record
+      ++i;
+      continue;
+    }
     if (line[i] == '\x1b') {  // ESC [ … letter
       ++i;
       if (i < line.size() && line[i] == '[') {

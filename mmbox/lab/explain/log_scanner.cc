@@ -1,7 +1,10 @@
 #include "mmbox/lab/explain/log_scanner.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "mmbox/lab/explain/line_prefix.h"
@@ -109,6 +112,14 @@ void LogScanner::finish() {
   position_ = lines_begin_ = read_until_ = counted_ = 0;
 }
 
+/// Where the line of the byte at `at` begins; where it is cut, if that is further away than a report reaches.
+std::size_t LogScanner::line_begin(std::size_t at) const {
+  constexpr std::size_t kReach = kLookBack / 2;
+  const std::size_t least = at > kReach ? at - kReach : 0;
+  const std::size_t newline = std::string_view{buffer_}.substr(least, at - least).rfind('\n');
+  return newline == std::string_view::npos ? least : least + newline + 1;
+}
+
 void LogScanner::scan(End end) {
   while (true) {
     if (position_ < read_until_ || !assembler_.is_idle()) {
@@ -132,8 +143,11 @@ void LogScanner::scan(End end) {
       begin = newline == std::string::npos || newline >= hit.at ? hit.at : newline + 1;
     }
     if (begin == hit.at) {
-      const std::size_t newline = begin == 0 ? std::string::npos : buffer_.rfind('\n', begin - 1);
-      begin = std::max(newline == std::string::npos ? 0 : newline + 1, std::min(lines_begin_, begin));
+      begin = line_begin(hit.at);
+      // One line more: a header may have been broken in the words that are searched for.
+      if (begin > 1 && hit.at - begin < kLongestLead)
+        begin = line_begin(begin - 1);
+      begin = std::max(begin, std::min(lines_begin_, hit.at));
     }
     position_ = begin;
     read_until_ = hit.at + 1;
@@ -166,12 +180,31 @@ bool LogScanner::read_line(End end) {
   return true;
 }
 
+namespace {
+
+/// True if `line` looks broken by quoted-printable coding: as long as that allows, with an equals sign at its end that
+/// is not a field's own.
+bool is_soft_broken(std::string_view line) {
+  constexpr std::size_t kShortest = 72;
+  constexpr std::size_t kLongest = 76;
+  if (line.empty() || line.back() != '=' || line.size() < kShortest || line.size() > kLongest)
+    return false;
+  line.remove_suffix(1);
+  constexpr std::array<std::string_view, 6> kFields{" ",     "nodemask",     "cpuset", "mems_allowed",
+                                                    "order", "oom_score_adj"};
+  return std::none_of(kFields.begin(), kFields.end(), [&](std::string_view field) {
+    return line.size() >= field.size() && line.substr(line.size() - field.size()) == field;
+  });
+}
+
+}  // namespace
+
 void LogScanner::take_line(std::string_view line) {
+  while (!line.empty() && line.back() == '\r')
+    line.remove_suffix(1);
   if (!is_quoted_printable_)
-    is_quoted_printable_ = line.find("=3D") != std::string_view::npos;
+    is_quoted_printable_ = line.find("=3D") != std::string_view::npos || is_soft_broken(line);
   if (is_quoted_printable_) {
-    while (!line.empty() && line.back() == '\r')
-      line.remove_suffix(1);
     if (!line.empty() && line.back() == '=' && soft_broken_.size() < kLineMax) {
       soft_broken_ += line.substr(0, line.size() - 1);
       return;
@@ -183,9 +216,9 @@ void LogScanner::take_line(std::string_view line) {
       return;
     }
   }
-  while (!line.empty() && line.back() == '\r')
-    line.remove_suffix(1);
-  if (needs_cleaning(line))
+  if (const std::optional<std::string> message = json_message(line))
+    take_clean_line(clean_line(*message));
+  else if (needs_cleaning(line))
     take_clean_line(clean_line(line));
   else
     assembler_.add_line(strip_prefix(line), newlines_ + 1);

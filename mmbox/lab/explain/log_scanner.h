@@ -50,11 +50,14 @@ class LogScanner {
  private:
   // Long enough for the stack dump before a "Mem-Info:" whose header is lost.
   static constexpr std::size_t kLookBack = 16384;
+  // What stands before the words of a header: prefixes and the task's name.
+  static constexpr std::size_t kLongestLead = 256;
   // rsyslog escapes a whole block into one line; none is longer than this. More of a line is skipped.
   static constexpr std::size_t kLineMax = 262144;
   enum class End : std::uint8_t { Open, Final };
 
   void scan(End end);
+  [[nodiscard]] std::size_t line_begin(std::size_t at) const;
   bool read_line(End end);
   void take_line(std::string_view line);
   void take_clean_line(std::string_view line);

@@ -67,8 +67,9 @@ std::string gist(const Explanation& e) {
             std::to_string(zone.free.value_or(-1)) + " reserves";
     for (const std::int64_t pages : zone.lowmem_reserve)
       text += fmt::format(" {}", pages);
-    for (const OrderBlocks& blocks : zone.blocks)
-      text += fmt::format(" {}{}", blocks.count, blocks.letters);
+    if (zone.check != Check::Empty)  // nothing hangs on the blocks of a zone without memory
+      for (const OrderBlocks& blocks : zone.blocks)
+        text += fmt::format(" {}{}", blocks.count, blocks.letters);
     text += "\n";
   }
   return text;
@@ -77,6 +78,19 @@ std::string gist(const Explanation& e) {
 std::string only_gist(const std::string& log) {
   const std::vector<Explanation> all = explain_all(log);
   return all.size() == 1 ? gist(all[0]) : fmt::format("found {} reports", all.size());
+}
+
+std::string in_json(const std::string& line) {
+  std::string result;
+  for (const char c : line) {
+    if (c == '"' || c == '\\')
+      result += '\\';
+    if (c == '\t')
+      result += "\\t";
+    else
+      result += c;
+  }
+  return result;
 }
 
 /// Breaks lines at `width` columns at a blank, as mailers do.
@@ -121,6 +135,31 @@ TEST_P(Mangled, TheSameReportComesOut) {
       {"quote of a quote", joined(each(lines, [](const std::string& line) { return std::string{"> >"} + line; }))},
       {"bar quote and indent", joined(each(lines, [](const std::string& line) { return std::string{"| \t"} + line; }))},
       {"level", with_prefix("<4>")},
+      {"journal as JSON", joined(each(plain, [](const std::string& line) {
+         return R"({"_HOSTNAME":"host","MESSAGE" : ")" + in_json(line) + R"(","_TRANSPORT":"kernel"})";
+       }))},
+      {"journal as JSON over lines", joined(each(plain, [](const std::string& line) {
+         return "{\n\t\"PRIORITY\" : \"4\",\n\t\"MESSAGE\" : \"" + in_json(line) + "\",\n\t\"_PID\" : \"1\"\n}";
+       }))},
+      {"container's JSON", joined(each(plain, [](const std::string& line) {
+         return R"({"log":")" + in_json(line) + R"(\n","stream":"stdout"})";
+       }))},
+      {"journal export", joined(each(plain, [](const std::string& line) {
+         return "__CURSOR=s=1\n_TRANSPORT=kernel\nMESSAGE=" + line + "\n";
+       }))},
+      {"RFC 5424", with_prefix("<4>1 2024-05-01T12:00:00.123456+02:00 host kernel - - - [75669.581768] ")},
+      {"container runtime", with_prefix("2024-05-01T12:00:00.123456789Z stdout F [75669.581768] ")},
+      {"syslog server of netconsole", with_prefix("Mar 25 23:35:18 192.168.1.7 [75669.581768] ")},
+      {"syslog server without kernel times", with_prefix("Mar 25 23:35:18 192.168.1.7 ")},
+      {"netconsole with release", with_prefix("6.6.0-rc1,4,1000,5678901,-;")},
+      {"dmesg -H", with_prefix("[  +0.000004] ")},
+      {"grep -n", with_prefix("123:")},
+      {"cat -n", with_prefix("   123\t")},
+      {"table", with_prefix("host-1 | [75669.581768] ")},
+      {"NULs", joined(each(plain, [](const std::string& line) { return std::string(2, '\0') + line + '\0'; }))},
+      {"word wrap behind a syslog prefix", joined(wrapped(each(plain, [](const std::string& line) {
+         return "Mar 25 23:35:18 web-01 kernel: [ 1234.567890] " + line;
+       }), 76))},
       {"level and time", with_prefix("<4>[  123.456789] ")},
       {"syslog", with_prefix("Dec 20 03:17:52 host-1 kernel: ")},
       {"syslog with time", with_prefix("Dec 20 03:17:52 host-1 kernel: [75669.581768] ")},

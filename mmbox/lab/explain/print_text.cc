@@ -72,9 +72,9 @@ void print_request(std::string& out, const Explanation& e) {
     return;
   const RequestFacts& request = *e.request;
   section(out, "Request",
-          fmt::format("order {} = {} pages of {} KiB, {} (0x{:x}, layout since {})", request.order,
-                      std::uint64_t{1} << request.order, e.page_bytes / 1024, printable(request.mask_text),
-                      request.raw_mask, request.layout_name));
+          fmt::format("order {} = {} page{} of {} KiB, {} (0x{:x}, bits as in {})", request.order,
+                      std::uint64_t{1} << request.order, request.order == 0 ? "" : "s", e.page_bytes / 1024,
+                      printable(request.mask_text), request.raw_mask, request.layout_name));
   std::string context = request.context.is_interrupt       ? "in interrupt context"
                         : request.context.is_kernel_thread ? "kernel thread"
                                                            : "task context";
@@ -134,7 +134,7 @@ void print_zones(std::string& out, const Explanation& e) {
   }
 }
 
-std::string attempt_text(const ZoneFacts& zone, const Attempt& attempt) {
+std::string attempt_text(const ZoneFacts& zone, const Attempt& attempt, unsigned e_order) {
   std::string text = fmt::format("{} free", zone.free.value_or(0));
   if (attempt.block_pages > 0)
     text += fmt::format(" - {} (rest of the block)", attempt.block_pages);
@@ -146,7 +146,7 @@ std::string attempt_text(const ZoneFacts& zone, const Attempt& attempt) {
   if (zone.boost.value_or(0) > 0)
     text += attempt.without_boost
                 ? fmt::format(" without boost {}", *zone.boost)
-                : fmt::format(" ({}boost {} in it)", zone.boost_is_inferred ? "at least " : "", *zone.boost);
+                : fmt::format(" (a boost of {}{} in it)", zone.boost_is_inferred ? "at least " : "", *zone.boost);
   if (attempt.lowered_mark != attempt.printed_mark)
     text += fmt::format(", lowered to {} by its rights", attempt.lowered_mark);
   if (attempt.lowmem_reserve > 0)
@@ -157,9 +157,15 @@ std::string attempt_text(const ZoneFacts& zone, const Attempt& attempt) {
   else
     text += fmt::format(", short by {}", 1 - attempt.margin);
   if (attempt.is_loop && !attempt.loop_failed_first && attempt.check == Check::HighOrderWatermark)
-    text += fmt::format("; without the blocks of orders 0 to {}: {} is not > {} (mark halved {} times), short by {}",
-                        attempt.loop_failed_order, attempt.loop_left, attempt.loop_mark, attempt.loop_failed_order + 1,
-                        attempt.short_by);
+    text +=
+        fmt::format("; without the blocks of order{}: {} is not > {} (mark halved {}), short by {}",
+                    attempt.loop_failed_order == 0 ? " 0" : fmt::format("s 0 to {}", attempt.loop_failed_order),
+                    attempt.loop_left, attempt.loop_mark,
+                    attempt.loop_failed_order == 0 ? "once" : fmt::format("{} times", attempt.loop_failed_order + 1),
+                    attempt.short_by);
+  else if (attempt.is_loop && attempt.check == Check::Passes && e_order > 0)
+    text += fmt::format("; without all smaller blocks: {} > {}, {} to spare", attempt.loop_left, attempt.loop_mark,
+                        attempt.spare());
   else if (attempt.margin > 0 && attempt.check != Check::Passes)
     text += fmt::format("; but {}", name_of(attempt.check));
   return text;
@@ -175,6 +181,10 @@ void print_arithmetic(std::string& out, const Explanation& e) {
                      fmt::format("above {}: this request may not use it", zone_type_name(e.request->highest_zone)), 6);
       continue;
     }
+    if (zone.check == Check::Empty) {
+      append_wrapped(out, fmt::format("  {}: ", zone.label()), "has no memory", 6);
+      continue;
+    }
     if (zone.check == Check::NodeForbidden) {
       append_wrapped(out, fmt::format("  {}: ", zone.label()), "node forbidden by nodemask or cpuset", 6);
       continue;
@@ -188,7 +198,7 @@ void print_arithmetic(std::string& out, const Explanation& e) {
       else if (attempt.check == Check::CannotTell)
         append_wrapped(out, fmt::format("  {}: ", zone.label()), "its numbers are not all in the report", 6);
       else
-        append_wrapped(out, fmt::format("  {}: ", zone.label()), attempt_text(zone, attempt), 6);
+        append_wrapped(out, fmt::format("  {}: ", zone.label()), attempt_text(zone, attempt, e.request->order), 6);
     }
   }
 }

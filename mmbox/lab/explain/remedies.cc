@@ -35,6 +35,14 @@ class RemedyFinder {
       return;
     }
     exhaustion();
+    if (const ZoneFacts* const zone = passing_at_min()) {
+      add(Certainty::Likely,
+          fmt::format("no setting was in the way: in the printed state {} passes the min mark by {} pages, so memory "
+                      "came free between the refusal and the report",
+                      zone->label(), zone->attempts.front().spare()),
+          zone->label(), zone->attempts.front().spare());
+      return;
+    }
     smaller_order();
     compaction_by_mask();
     sleeping_caller();
@@ -49,6 +57,8 @@ class RemedyFinder {
     newer_test();
     reserves_that_hold();
     structural();
+    if (explanation_->remedies.empty())
+      more_memory();
   }
 
  private:
@@ -130,7 +140,9 @@ class RemedyFinder {
           zone->label(), margin);
       // Single pages are what vmalloc asks for; that is an answer only where the caller may sleep.
       const auto single = order == 0 ? found : passes(changed(request_.gfp, 0));
-      if (single && request_.may_reclaim && request_.may_enter_fs)
+      const bool is_kernels_own = request_.type == Migratetype::Unmovable && !request_.gfp.has(gfp::kHighMem) &&
+                                  !request_.gfp.has(gfp::kDma) && !request_.gfp.has(gfp::kDma32);
+      if (single && request_.may_reclaim && request_.may_enter_fs && is_kernels_own)
         add(Certainty::Exact,
             fmt::format("kvmalloc() in the caller falls back on single pages, and order 0 passes in {} by {} pages",
                         single->first->label(), single->second),
@@ -156,7 +168,8 @@ class RemedyFinder {
       return;
     const std::int64_t pages = reclaimable();
     const std::string zones_text = request_.order > 0 ? suitable_zones() : std::string{};
-    if (short_by() > 0 && pages > short_by())
+    // The per-order test is short of larger blocks, which reclaim does not make.
+    if (short_by() > 0 && pages > short_by() && !any_zone_is(Check::HighOrderWatermark))
       add(Certainty::Likely,
           fmt::format("a caller that may sleep (GFP_KERNEL) could have reclaimed: {} pages of clean "
                       "page cache{} were there, {} were short",
@@ -315,7 +328,7 @@ class RemedyFinder {
     KernelFacts later = *kernel_;
     later.watermark = {WatermarkRule::Harder, WatermarkFastRule::CmaOnly, BoostException::None};
     for (const ZoneFacts& zone : zones()) {
-      if (!zone.is_eligible)
+      if (!zone.is_eligible || first_check(zone) != Check::HighOrderWatermark)
         continue;
       const Attempt attempt = last_attempt(zone, request_, later, kMinOnly);
       if (attempt.check == Check::Passes) {
@@ -354,6 +367,19 @@ class RemedyFinder {
           fmt::format("give the cpuset or memory policy a node that has {} memory", zone_type_name(eligible_top())));
   }
 
+  /// When nothing that can be set would have helped.
+  void more_memory() {
+    const std::int64_t pages = short_by();
+    if (pages <= 0)
+      return;
+    if (request_.may_reclaim && reclaimable() > pages)
+      add(Certainty::Likely,
+          fmt::format("a later try: {} pages were short, and {} could be reclaimed meanwhile", pages, reclaimable()));
+    else
+      add(Certainty::Likely,
+          fmt::format("less use of {}, or more memory in it: {} pages were short", explanation_->verdict.zone, pages));
+  }
+
   void exhaustion() {
     const bool is_oom = explanation_->kind == ReportKind::GlobalOom || explanation_->kind == ReportKind::MempolicyOom ||
                         explanation_->kind == ReportKind::CpusetOom;
@@ -362,8 +388,10 @@ class RemedyFinder {
     const FailureReport& report = explanation_->report;
     std::string text;
     if (report.largest_task && report.largest_task->rss_pages > 0)
-      text = fmt::format("the largest task is {} (pid {}) with {} resident pages", report.largest_task->name,
-                         report.largest_task->pid, report.largest_task->rss_pages);
+      text = fmt::format("the largest task is {}pid {}{} with {} resident pages",
+                         report.largest_task->name.empty() ? "" : report.largest_task->name + " (",
+                         report.largest_task->pid, report.largest_task->name.empty() ? "" : ")",
+                         report.largest_task->rss_pages);
     if (report.total_swap_kb && *report.total_swap_kb == 0)
       text += text.empty() ? "there is no swap, so anonymous memory cannot be reclaimed"
                            : "; there is no swap, so anonymous memory cannot be reclaimed";
@@ -371,6 +399,14 @@ class RemedyFinder {
       text += text.empty() ? "swap is full" : "; swap is full";
     if (!text.empty())
       add(Certainty::Likely, "less use, or more memory or swap: " + text);
+  }
+
+  /// An OOM report whose printed state passes the mark that was tried first: what would help is already there.
+  [[nodiscard]] const ZoneFacts* passing_at_min() const {
+    for (const ZoneFacts& zone : zones())
+      if (zone.is_eligible && first_check(zone) == Check::Passes)
+        return &zone;
+    return nullptr;
   }
 
   [[nodiscard]] const ZoneFacts* first_eligible() const {

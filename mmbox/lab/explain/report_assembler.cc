@@ -13,6 +13,7 @@ constexpr std::uint64_t kPatienceInMemInfo = 120;
 constexpr std::uint64_t kPatienceAfterTail = 12;
 constexpr std::uint64_t kPatienceForKill = 60;
 constexpr std::uint64_t kPatienceOfCma = 3;
+constexpr std::uint64_t kPatienceForHeader = 64;  // between vmalloc's complaint and the allocator's: journals export
 
 // A report lists zones × nodes; 1024 nodes of 4 zones is the largest machine that Linux is built for.
 constexpr std::size_t kMaxZones = 4096;
@@ -40,7 +41,7 @@ bool is_oom(const FailureReport& report) {
 
 /// A report whose first line is lost may be the OOM killer's as well.
 bool may_be_oom(const FailureReport& report) {
-  return is_oom(report) || (report.headline == Headline::None && report.has_mem_info);
+  return is_oom(report) || (report.headline == Headline::None && (report.has_mem_info || !report.zones.empty()));
 }
 
 std::uint64_t patience(const FailureReport& report, bool has_tail) {
@@ -129,12 +130,42 @@ void ReportAssembler::add_line(const StrippedLine& line, std::uint64_t number) {
     return;
   // The rest of a broken statistics line looks like one of its own, so that is asked only for unknown lines.
   if (record.kind == RecordKind::Unknown || record.kind == RecordKind::CpusetLine) {
-    if (continue_record(line, number))
+    if (join_lines(line, number) || continue_record(line, number))
       return;
-    if (record.kind == RecordKind::Unknown)
+    if (record.kind == RecordKind::Unknown) {
+      remember(line, number);
       return;
+    }
   }
   apply(record, line, number);
+  if (record.kind == RecordKind::NodeFragment)
+    remember(line, number);
+}
+
+/// Keeps a line that may turn out to be the start of a record.
+void ReportAssembler::remember(const StrippedLine& line, std::uint64_t number) {
+  constexpr std::size_t kLongestStart = 200;  // prefixes are off: a task's name, or a zone's
+  before_.assign(line.text.size() <= kLongestStart ? line.text : std::string_view{});
+  before_line_ = number;
+}
+
+/// A record that was broken in the words by which it is known: the line before this one has its start.
+bool ReportAssembler::join_lines(const StrippedLine& line, std::uint64_t number) {
+  if (before_.empty() || number - before_line_ > 1 ||
+      (!is_header_broken_between(before_, line.text) && !is_zone_broken_between(before_, line.text)))
+    return false;
+  for (const std::string_view blank : {"", " "}) {
+    const std::string whole = before_ + std::string{blank} + std::string{line.text};
+    const Record record = classify(whole);
+    if (record.kind == RecordKind::Unknown || record.kind == RecordKind::Ignored)
+      continue;
+    StrippedLine joined = line;
+    joined.text = whole;
+    before_.clear();
+    apply(record, joined, number);
+    return true;
+  }
+  return false;
 }
 
 bool ReportAssembler::continue_record(const StrippedLine& line, std::uint64_t number) {
@@ -142,13 +173,14 @@ bool ReportAssembler::continue_record(const StrippedLine& line, std::uint64_t nu
   Open* const open = choose(line, [&](const Open& candidate) {
     const bool late_header = candidate.last_kind == RecordKind::AllocationHeader && !candidate.report.cpuset &&
                              line.text.substr(0, 8) == ",cpuset=";
-    return (number - candidate.touched <= kReach || late_header) && may_continue(candidate.last_kind, line.text) &&
+    return (number - candidate.touched <= kReach || late_header) &&
+           may_continue(candidate.last_kind, candidate.last_text, line.text) &&
            candidate.last_text.size() + line.text.size() < kMaxRecordText;
   });
   if (open == nullptr)
     return false;
-  if (open->last_ended_in_blank || open->last_kind == RecordKind::CpuLine ||
-      open->last_kind == RecordKind::LowmemReserve || needs_blank_between(open->last_text, line.text))
+  if (open->last_ended_in_blank || open->last_kind == RecordKind::LowmemReserve ||
+      needs_blank_between(open->last_kind, open->last_text, line.text))
     open->last_text += ' ';
   open->last_text += line.text;
   open->last_ended_in_blank = line.ended_in_blank;
@@ -195,6 +227,8 @@ void ReportAssembler::reparse(Open& open) {
       report.mems_allowed.reset();
       parse_oom_summary(text, report);
       break;
+    case RecordKind::Tail: (void)parse_tail(text, report); break;
+    case RecordKind::KillLine: parse_kill_line(text, report); break;
     default: break;
   }
 }
@@ -203,7 +237,9 @@ void ReportAssembler::apply_header(const Record& record, const StrippedLine& lin
   // vmalloc of 5.x and older complains first, then the page allocator's header follows.
   if (record.kind == RecordKind::AllocationHeader) {
     Open* const complaint = choose(line, [&](const Open& open) {
-      return open.report.headline == Headline::VmallocFailure && !open.report.order && number - open.touched <= 3;
+      return open.report.headline == Headline::VmallocFailure && !open.report.order &&
+             number - open.touched <= kPatienceForHeader &&
+             (open.report.comm.empty() || record.text.substr(0, open.report.comm.size()) == open.report.comm);
     });
     if (complaint != nullptr) {
       parse_allocation_header(record.text, complaint->report);
@@ -340,8 +376,13 @@ void ReportAssembler::apply(const Record& original, const StrippedLine& line, st
                  [&](Open& open) { open.report.workqueue.assign(record.text.substr(10, 120)); });
       break;
     case RecordKind::TraceEntry:
-      (void)with([](const Open& open) { return !open.report.has_mem_info; },
-                 [&](Open& open) { parse_trace_entry(record.text, open.report); });
+      (void)with(
+          [](const Open& open) { return !open.report.has_mem_info; },
+          [&](Open& open) {
+            // "[<address>] ?" alone, wrapped: the name on this line is as uncertain.
+            if (open.last_kind != RecordKind::TraceEntry || open.last_text.empty() || open.last_text.back() != '?')
+              parse_trace_entry(record.text, open.report);
+          });
       break;
     case RecordKind::MemInfo:
       if (!with(
@@ -444,6 +485,17 @@ void ReportAssembler::apply(const Record& original, const StrippedLine& line, st
         });
         if (is_repeat || !kill.victim_pid)
           break;
+        // "Kill process A … or sacrifice child", then "Killed process B": B, a child of it, is the victim.
+        constexpr std::uint64_t kNear = 4;
+        Open* const chosen = choose(line, [&](const Open& open) {
+          return open.report.victim_pid && open.last_kind == RecordKind::KillLine && number - open.touched <= kNear &&
+                 open.last_text.find("ill process") != std::string::npos;
+        });
+        if (chosen != nullptr && record.text.find("Killed process") != std::string_view::npos) {
+          parse_kill_line(record.text, chosen->report);
+          touch(*chosen, record, line, number);
+          break;
+        }
         Open& open = start(line, number);
         parse_kill_line(record.text, open.report);
         touch(open, record, line, number);

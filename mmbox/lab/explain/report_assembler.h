@@ -62,6 +62,8 @@ class ReportAssembler {
   Open& start(const StrippedLine& line, std::uint64_t number);
   void touch(Open& open, const Record& record, const StrippedLine& line, std::uint64_t number);
   bool continue_record(const StrippedLine& line, std::uint64_t number);
+  void remember(const StrippedLine& line, std::uint64_t number);
+  bool join_lines(const StrippedLine& line, std::uint64_t number);
   void reparse(Open& open);
   void apply(const Record& record, const StrippedLine& line, std::uint64_t number);
   void apply_header(const Record& record, const StrippedLine& line, std::uint64_t number);
@@ -72,6 +74,8 @@ class ReportAssembler {
 
   ReportSink* sink_;
   std::deque<Open> open_{};
+  std::string before_{};             ///< the last line that is no record
+  std::uint64_t before_line_ = 0;    ///< its number
   std::uint64_t fragment_line_ = 0;  ///< line of a lone "Node 0"
   std::uint32_t fragment_node_ = 0;
   bool switched_ = false;            ///< the last two records went to different reports

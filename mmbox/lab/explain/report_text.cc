@@ -161,7 +161,7 @@ bool classify_zone_record(std::string_view text, Record& record) {
     if (!after.empty() && after.front() == ':' && !rest.empty()) {
       const std::string_view blocks = skip_blanks(after.substr(1));
       // Digits, or the line was cut right after the name, or "empty" of very old kernels.
-      if (blocks.empty() || is_digit(blocks.front())) {
+      if (blocks.empty() || is_digit(blocks.front()) || starts_with(blocks, "empty")) {
         record.kind = RecordKind::FreeArea;
         return true;
       }
@@ -241,9 +241,15 @@ bool has_task_before(std::string_view text, std::size_t words) {
 bool is_allocation_header(std::string_view text) {
   if (const std::size_t at = text.find("page allocation failure"); at != std::string_view::npos) {
     const std::string_view rest = text.substr(at + 23);
+    if (at == 0)  // the task's name is on the line before
+      return starts_with(rest, ": order:") || starts_with(rest, ". order:");
     return at >= 2 && has_task_before(text, at) && text[at - 2] == ':' &&
            (rest.empty() || rest.front() == ':' || rest.front() == '.');
   }
+  // Other callers of the kernel's warning put their own words before the same fields: "vmemmap alloc failure: order:9".
+  if (const std::size_t order = text.find("failure: order:");
+      order != std::string_view::npos && has_task_before(text, order) && contains(text, ", mode:0x"))
+    return true;
   const std::size_t at = text.find("page allocation stalls for ");
   return at != std::string_view::npos && has_task_before(text, at) && contains(text, "order:");
 }
@@ -285,7 +291,8 @@ Record classify(std::string_view text) {
   }
   if (is_task_row(text))
     return as(RecordKind::TaskRow);
-  if (starts_with(text, "CPU:") && (contains(text, "PID:") || contains(text, "Comm:")))
+  constexpr std::size_t kCpuAlone = 10;  // "CPU: 12", broken after the number
+  if (starts_with(text, "CPU: ") && (contains(text, "PID:") || contains(text, "Comm:") || text.size() < kCpuAlone))
     return as(RecordKind::CpuLine);
   if (starts_with(text, "Pid: ") && contains(text, "comm:"))
     return as(RecordKind::CpuLine);
@@ -300,7 +307,11 @@ Record classify(std::string_view text) {
   if (is_allocation_header(text))
     return as(RecordKind::AllocationHeader);
   if (const std::size_t at = text.find("invoked oom-killer");
-      at != std::string_view::npos && has_task_before(text, at) && (at + 18 == text.size() || text[at + 18] == ':'))
+      at != std::string_view::npos &&
+      (has_task_before(text, at) || starts_with(text, "invoked oom-killer: gfp_mask")) &&
+      (at + 18 == text.size() || text[at + 18] == ':'))
+    return as(RecordKind::OomHeader);
+  if (starts_with(text, "oom-killer: gfp_mask="))  // to 2.6.17
     return as(RecordKind::OomHeader);
   if (contains(text, "vmalloc error") || contains(text, "vmalloc: allocation failure") ||
       contains(text, "vmap allocation for size"))
@@ -319,8 +330,8 @@ Record classify(std::string_view text) {
       starts_with(text, "memory+swap: usage") || starts_with(text, "kmem: usage ") ||
       (starts_with(text, "Task in ") && contains(text, "as a result of limit of")))
     return as(RecordKind::Memcg);
-  if ((contains(text, "ut of memory") || starts_with(text, "Kill")) &&
-      (contains(text, "Killed process") || contains(text, "Kill process")))
+  if ((contains(text, "ut of memory") || contains(text, "ut of Memory") || starts_with(text, "Kill")) &&
+      (contains(text, "Killed process") || contains(text, "Kill process") || contains(text, "kill process")))
     return as(RecordKind::KillLine);
   if (starts_with(text, "Workqueue:"))
     return as(RecordKind::Workqueue);
@@ -341,9 +352,57 @@ namespace {
 constexpr std::array<std::string_view, 13> kHeaderParts{
     "order:", "mode:",     "order=",  "gfp_mask=",     "GFP_",           "__GFP_", "|",
     ",",      "nodemask=", "cpuset=", "mems_allowed=", "oom_score_adj=", "failure"};
+/// The words of a header that a break may go through.
+constexpr std::array<std::string_view, 8> kHeaderWords{"order:",    "mode:0x", "order=",        "gfp_mask=0x",
+                                                       "nodemask=", "cpuset=", "mems_allowed=", "oom_score_adj="};
+
+/// True if `before` ends in a part of `word` and `after` begins with the rest of it.
+bool is_broken_through(std::string_view word, std::string_view before, std::string_view after) {
+  for (std::size_t cut = 1; cut < word.size(); ++cut)
+    if (before.size() >= cut && before.substr(before.size() - cut) == word.substr(0, cut) &&
+        starts_with(after, word.substr(cut)))
+      return true;
+  return false;
+}
+
+/// A header that was cut at a column: in the names of the mask, in its number, or in a word.
+bool goes_on_header(std::string_view before, std::string_view text) {
+  const std::size_t mask = std::min(before.rfind("mode:0x"), before.rfind("mask=0x"));
+  if (mask != std::string_view::npos) {
+    const std::string_view number = before.substr(mask + 7);
+    const std::size_t close = text.find(')');
+    if (const std::size_t open = number.find('('); open != std::string_view::npos) {
+      if (contains(number, "nodemask=(") ? contains(number.substr(number.find("nodemask=(")), ")")
+                                         : contains(number, ")"))
+        return std::any_of(kHeaderWords.begin(), kHeaderWords.end(),
+                           [&](std::string_view word) { return is_broken_through(word, before, text); });
+      return close != std::string_view::npos &&
+             std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(close),
+                         [](char c) { return is_key_char(c) || c == '|' || is_blank(c); });
+    }
+    const std::size_t digits = static_cast<std::size_t>(
+        std::find_if_not(text.begin(), text.end(),
+                         [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; }) -
+        text.begin());
+    if (digits > 0 && digits < text.size() && (text[digits] == '(' || text[digits] == ','))
+      return true;
+  }
+  return std::any_of(kHeaderWords.begin(), kHeaderWords.end(),
+                     [&](std::string_view word) { return is_broken_through(word, before, text); });
+}
+
+/// The key that the break between `before` and `text` goes through is one of a global statistics line.
+bool goes_on_global_stats(std::string_view before, std::string_view text) {
+  const std::size_t colon = text.find(':');
+  const std::string_view head = before.substr(before.find_last_of(" :") + 1);
+  if (colon == std::string_view::npos || head.empty() || colon > 32)
+    return false;
+  const std::string key = std::string{head} + std::string{text.substr(0, colon)};
+  return std::find(kGlobalFieldNames.begin(), kGlobalFieldNames.end(), key) != kGlobalFieldNames.end();
+}
 }  // namespace
 
-bool may_continue(RecordKind kind, std::string_view text) {
+bool may_continue(RecordKind kind, std::string_view before, std::string_view text) {
   if (text.empty() || text.size() > 800)
     return false;
   const auto only = [&](std::string_view allowed) {
@@ -356,30 +415,78 @@ bool may_continue(RecordKind kind, std::string_view text) {
                        [](char c) { return is_key_char(c) || is_blank(c) || c == ':' || c == '?'; }))
         return false;
       return contains(text, ":") || contains(text, "kB") || contains(text, "KB") || contains(text, "unreclaim") ||
-             text == "yes" || text == "no" || text == "B" || only("0123456789");
+             contains(text, "? ") || text == "yes" || text == "no" || text == "B" || only("0123456789");
     }
     case RecordKind::LowmemReserve: return only("0123456789 -");
     case RecordKind::FreeArea: return only("0123456789*_x kKMB()UMERHCI=");
     case RecordKind::AllocationHeader:
     case RecordKind::OomHeader:
     case RecordKind::VmallocHeader:
-      return std::any_of(kHeaderParts.begin(), kHeaderParts.end(),
+      return goes_on_header(before, text) ||
+             std::any_of(kHeaderParts.begin(), kHeaderParts.end(),
                          [&](std::string_view part) { return starts_with(text, part); });
     case RecordKind::CpuLine:
-      return contains(text, "ainted") || (contains(text, ".") && contains(text, "#") && text.size() < 160);
-    case RecordKind::GlobalStats: return text.size() < 120 && contains(text, ":") && is_global_stats(text);
+      return contains(text, "ainted") || starts_with(text, "PID: ") || starts_with(text, "UID: ") ||
+             starts_with(text, "Comm: ") || (contains(text, "#") && text.size() < 160) ||
+             is_broken_through("Not tainted", before, text) || is_broken_through("Tainted:", before, text);
+    case RecordKind::GlobalStats:
+      return text.size() < 160 && contains(text, ":") && (is_global_stats(text) || goes_on_global_stats(before, text));
     case RecordKind::OomSummary: return contains(text, "=") && contains(text, ",");
+    case RecordKind::KillLine:  // "Killed process" and "12 (name)"
+      return !contains(before, "(") && (is_digit(text.front()) || text.front() == '(');
+    case RecordKind::Tail:  // "Free swap" and "= 0kB"
+      return contains(before, " swap") && std::none_of(before.begin(), before.end(), is_digit) &&
+             (text.front() == '=' || is_digit(text.front()));
     default: return false;
   }
 }
 
-bool needs_blank_between(std::string_view before, std::string_view after) {
+bool is_header_broken_between(std::string_view before, std::string_view after) {
+  constexpr std::array<std::string_view, 3> kPhrases{"page allocation failure", "invoked oom-killer", "Killed process"};
+  for (const std::string_view phrase : kPhrases)
+    for (std::size_t cut = 4; cut < phrase.size(); ++cut) {
+      std::string_view head = phrase.substr(0, cut);
+      if (is_blank(head.back()))
+        head.remove_suffix(1);
+      if (before.size() > head.size() + 1 && before.substr(before.size() - head.size()) == head &&
+          is_blank(before[before.size() - head.size() - 1]) && starts_with(after, skip_blanks(phrase.substr(cut))))
+        return true;
+    }
+  return false;
+}
+
+bool is_zone_broken_between(std::string_view before, std::string_view after) {
+  if (!starts_with(after, "free:") && !starts_with(after, "active_anon:") &&
+      (after.empty() || !is_digit(after.front()) || !contains(after.substr(0, 24), "*")))
+    return false;
+  if (starts_with(before, "Node ")) {
+    before.remove_prefix(5);
+    if (!take_number(before))
+      return false;
+    before = skip_blanks(before);
+    if (before.empty())
+      return true;
+  }
+  if (!before.empty() && before.back() == ':')
+    before.remove_suffix(1);
+  return std::find(kZoneNames.begin(), kZoneNames.end(), before) != kZoneNames.end();
+}
+
+bool needs_blank_between(RecordKind kind, std::string_view before, std::string_view after) {
   if (before.empty() || after.empty())
     return false;
   const char last = before.back();
   const char first = after.front();
   if (is_blank(last) || is_blank(first) || first == ':' || first == '=' || last == ':' || last == '=' || first == ',')
     return false;
+  if (kind == RecordKind::KillLine)
+    return true;
+  // A release goes on after the break, its build number `#1` does not.
+  const std::string_view token = before.substr(before.rfind(' ') + 1);
+  if (kind == RecordKind::CpuLine)
+    return first == '#' || first == '(' ||
+           !((!token.empty() && is_digit(token.front()) && contains(token, ".")) ||
+             is_broken_through("Not tainted", before, after) || is_broken_through("Tainted:", before, after));
   // A complete value ends in "kB", a closed bracket or a comma; anything else was cut in the middle.
   const bool complete = last == 'B' || last == ')' || last == ',' || last == ';';
   return complete || first == '(';
@@ -408,8 +515,11 @@ void parse_masks(std::string_view text, FailureReport& report) {
   }
   if (const std::size_t at = text.find("cpuset="); at != std::string_view::npos && !report.cpuset) {
     const std::string_view rest = text.substr(at + 7);
-    const std::size_t end = std::min({rest.find(",mems_allowed="), rest.find(" mems_allowed="), rest.find(' ')});
-    report.cpuset = name_of(rest.substr(0, end));
+    std::string_view name =
+        rest.substr(0, std::min({rest.find(",mems_allowed="), rest.find(" mems_allowed="), rest.find(' ')}));
+    while (!name.empty() && name.back() == ',')
+      name.remove_suffix(1);
+    report.cpuset = name_of(name);
   }
   if (const std::size_t at = text.find("mems_allowed="); at != std::string_view::npos && !report.mems_allowed) {
     std::string_view rest = text.substr(at + 13);
@@ -474,7 +584,7 @@ void parse_allocation_header(std::string_view text, FailureReport& report) {
   } else {
     if (report.headline == Headline::None)
       report.headline = Headline::AllocationFailure;
-    set_comm(text, "page allocation failure", report);
+    set_comm(text, contains(text, "page allocation failure") ? "page allocation failure" : ": ", report);
   }
   // Several CPUs at once may have left "order:0page allocation failure: order:0, mode:…": the last one is whole.
   const std::size_t last = text.rfind("order:");
@@ -488,6 +598,10 @@ void parse_oom_header(std::string_view text, FailureReport& report) {
   report.headline = Headline::OomKiller;
   set_comm(text, "invoked oom-killer", report);
   report.order = order_of(number_after(text, "order="));
+  if (starts_with(text, "oom-killer:") && !contains(text, "order")) {  // to 2.6.12
+    report.order = 0;
+    report.notes.assign(1, "this kernel prints no order with an OOM kill; 0 is assumed");
+  }
   parse_mask(text, "gfp_mask=", report);
   parse_masks(text, report);
 }
@@ -826,7 +940,7 @@ void parse_kill_line(std::string_view text, FailureReport& report) {
     report.is_memcg = true;
   if (report.headline == Headline::None)
     report.headline = report.is_memcg ? Headline::MemcgOomKill : Headline::OomKill;
-  const std::size_t at = std::min(text.find("Kill process"), text.find("Killed process"));
+  const std::size_t at = std::min({text.find("Kill process"), text.find("Killed process"), text.find("kill process")});
   if (at == std::string_view::npos)
     return;
   const std::string_view rest = text.substr(at);

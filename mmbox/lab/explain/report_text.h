@@ -50,11 +50,17 @@ struct Record {
 
 [[nodiscard]] Record classify(std::string_view text);
 
-/// True if `text` can be the rest of a record of this kind that was broken over lines.
-[[nodiscard]] bool may_continue(RecordKind kind, std::string_view text);
+/// True if `text` can be the rest of a record of this kind that was broken over lines after `before`.
+[[nodiscard]] bool may_continue(RecordKind kind, std::string_view before, std::string_view text);
+
+/// True if a break went through the words by which a header is known: "… page allocation" and "failure: order:4, …".
+[[nodiscard]] bool is_header_broken_between(std::string_view before, std::string_view after);
+
+/// True if a break went between the name of a node or zone and its numbers: "Node 0 DMA32" and "free:44672kB …".
+[[nodiscard]] bool is_zone_broken_between(std::string_view before, std::string_view after);
 
 /// Glues a broken record together: with a blank where a token ended, without one where a token was cut.
-[[nodiscard]] bool needs_blank_between(std::string_view before, std::string_view after);
+[[nodiscard]] bool needs_blank_between(RecordKind kind, std::string_view before, std::string_view after);
 
 // Each fills what its record says and leaves the rest alone. Numbers beyond int64 are left out.
 void parse_allocation_header(std::string_view text, FailureReport& report);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 namespace mmbox::lab::explain {
 namespace {
@@ -44,7 +45,7 @@ int usualness(const ZoneLayout& layout, const FailureReport& report) {
   for (const ZoneText& zone : report.zones)
     reserves = std::max(reserves, zone.lowmem_reserve.size());
   const bool looks_32_bit = shows_highmem || has_highmem_pages || (reserves == 3 && !shows_dma32);
-  int score = 0;
+  int score = built(ZoneType::Movable) ? 16 : 0;
   if (built(ZoneType::HighMem) ==
       (looks_32_bit && !(reserves == 3 && has_zone(report, ZoneType::Dma) && !shows_highmem)))
     score += 8;
@@ -98,9 +99,9 @@ void set_slow_path(RequestFacts& request, const KernelFacts& kernel) {
 ZoneLayout zone_layout(const FailureReport& report) {
   ZoneLayout best{};
   int best_score = -1;
-  unsigned ties = 0;
-  // Normal and Movable are always built in; the four others are choices.
-  for (unsigned choice = 0; choice < 16; ++choice) {
+  std::vector<std::pair<int, std::vector<ZoneType>>> others;
+  // Normal is always built in, Movable since 2.6.23; the others are choices.
+  for (unsigned choice = 0; choice < 32; ++choice) {
     ZoneLayout layout{};
     const auto add = [&](ZoneType type, bool built) {
       if (built)
@@ -110,20 +111,29 @@ ZoneLayout zone_layout(const FailureReport& report) {
     add(ZoneType::Dma32, (choice & 2U) != 0);
     add(ZoneType::Normal, true);
     add(ZoneType::HighMem, (choice & 4U) != 0);
-    add(ZoneType::Movable, true);
+    add(ZoneType::Movable, (choice & 16U) == 0);
     add(ZoneType::Device, (choice & 8U) != 0);
     if (!fits(layout, report))
       continue;
-    ++ties;
+    // Builds without Movable are older than nearly all reports, and taken only where nothing else fits.
+    const bool is_old = !layout.index_of(ZoneType::Movable);
+    if (is_old && best_score >= 0)
+      continue;
     const int score = usualness(layout, report);
     if (score > best_score) {
+      others.emplace_back(best_score, best.types);
       best_score = score;
-      best = layout;
+      best.types = layout.types;
+      continue;
     }
+    others.emplace_back(score, std::move(layout.types));
   }
+  constexpr int kMatters = 8;  // what the report shows of HighMem excludes the builds that differ in it
+  for (auto& [score, types] : others)
+    if (!types.empty() && score + kMatters > best_score)
+      best.also_fit.push_back(std::move(types));
   if (best.types.empty())
     best.types = {ZoneType::Dma, ZoneType::Dma32, ZoneType::Normal, ZoneType::Movable, ZoneType::Device};
-  best.is_guess = ties != 1;
   return best;
 }
 
@@ -135,7 +145,7 @@ std::optional<unsigned> ZoneLayout::index_of(ZoneType type) const {
 }
 
 ZoneType highest_zone(Gfp gfp, const ZoneLayout& layout) {
-  if (gfp.has(gfp::kMovable) && gfp.has(gfp::kHighMem))
+  if (gfp.has(gfp::kMovable) && gfp.has(gfp::kHighMem) && layout.index_of(ZoneType::Movable))
     return ZoneType::Movable;
   if (gfp.has(gfp::kHighMem))
     return layout.index_of(ZoneType::HighMem) ? ZoneType::HighMem : ZoneType::Normal;
@@ -218,17 +228,23 @@ std::optional<RequestFacts> request_facts(const FailureReport& report, const Ker
                                           const ZoneLayout& layout, std::uint64_t page_bytes) {
   if (!report.gfp_mask || !report.order || *report.order < 0)
     return std::nullopt;
-  const auto raw = static_cast<std::uint32_t>(*report.gfp_mask);
+  auto raw = static_cast<std::uint32_t>(*report.gfp_mask);
+  if (kernel.has_early_movable_bit && (raw & kEarlyMovableBit) != 0)
+    raw = (raw & ~kEarlyMovableBit) | gfp::kMovable.raw();
   if (raw == 0 && report.headline == Headline::OomKiller)
     return std::nullopt;
   RequestFacts request{};
-  request.raw_mask = raw;
   request.context = request_context(report);
   // A size gone wrong can make the order 52; shifts stay defined, and the verdict is the same.
   constexpr int kOrderMax = 40;
   const auto order = static_cast<unsigned>(std::min(*report.order, kOrderMax));
-  RequestFacts result = with_mask(request, kernel.gfp->decode(raw), order, kernel, layout, page_bytes);
-  result.raw_mask = raw;
+  // Names mean the same on every kernel; a number hangs on a layout, which a vendor may have changed.
+  const std::optional<std::uint32_t> named =
+      report.gfp_names.empty() ? std::nullopt : kernel.gfp->parse(report.gfp_names);
+  request.names_contradict_mask = named && *named != raw;
+  const Gfp gfp = kernel.gfp->decode(request.names_contradict_mask ? *named : raw);
+  RequestFacts result = with_mask(request, gfp, order, kernel, layout, page_bytes);
+  result.raw_mask = *report.gfp_mask;
   result.layout_name = kernel.gfp->name();
   if (!report.gfp_names.empty()) {
     result.mask_text = report.gfp_names;

@@ -366,7 +366,7 @@ void walk_zone(ZoneFacts& zone, const RequestFacts& request, const KernelFacts& 
     const AllocFlags flags = is_high ? alloc_flag::kWmarkHigh | alloc_flag::kCpuset : request.flags;
     const auto pages_suffice = [&](WhatIf what_if) {
       const Attempt other = test_zone(zone, request, kernel, flags, attempt.mark_name, what_if);
-      return other.check != Check::LowMemory && other.check != Check::CannotTell;
+      return other.check != Check::LowMemory && other.margin > 0;  // blocks may be missing: pages are asked for here
     };
     const auto blame = [&](bool deducted, WhatIf what_if, Check check) {
       if (!deducted || !pages_suffice(what_if))

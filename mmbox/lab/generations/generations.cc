@@ -64,7 +64,7 @@ GenerationFacts generation_facts(const Generation& generation) {
       {&kLinux72, {"7.2.13", true}},
   }};
   for (const auto& [known, facts] : kFacts)
-    if (std::string_view{known->name} == generation.name)
+    if (known->name == generation.name)
       return facts;
   return {};
 }

@@ -26,14 +26,10 @@ void leave_lists(Machine& machine, const PcpShape& shape) {
         const unsigned order = PcpShape::order(list);
         if (shape.allows(order) && list < shape.lists())
           continue;
-        while (pageset.lists[list].head != kNil) {
-          const FrameIndex index = pageset.lists[list].head;
-          pageset.lists[list].head = view.env.map.links(index, order).next;
-          pageset.count -= std::int32_t{1} << order;
+        for (FrameIndex index = kNil; (index = pageset.pop(view.env.map, list, order)) != kNil;) {
           view.env.map.set_state(index, order, FrameState{});
           view.buddy(zone, CpuId{cpu}).free_block(index, order);
         }
-        pageset.lists[list].tail = kNil;
       }
     }
   }
@@ -124,7 +120,7 @@ void change_generation(Machine& machine, const Generation& to) {
   const PcpShape shape = PcpShape::of(to.pcp.lists, has_thp);
   if (from.pcp.lists != to.pcp.lists)
     leave_lists(machine, shape);
-  machine.rules().generation = to;
+  machine.change_rules([&](Rules& rules) { rules.generation = to; });
   view.pcp_shape = shape;
   for (ZoneState& zone : view.zones) {
     if (!zone.is_populated())

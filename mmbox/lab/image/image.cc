@@ -131,6 +131,9 @@ Expected<OwnedConfig> config_of(const Snapshot& snapshot, const Generation& gene
     return types.error();
   owned.types = *types;
   const std::size_t nodes = snapshot.nodes.size();
+  if (nodes == 0 || snapshot.zones.empty() || snapshot.cpus.empty())
+    return Error{.message = fmt::format("snapshot {}: no node, zone or CPU in it", snapshot.label),
+                 .remedy = "a whole snapshot has its N, Z and CPUS lines (docs/formats.md)"};
   for (std::size_t i = 0; i < nodes; ++i) {
     const SnapshotNode& node = snapshot.nodes[i];
     if (node.id.raw() != i || node.distances.size() != nodes)
@@ -263,12 +266,9 @@ void restore_zone(const MachineView& view, ZoneState& zone, const SnapshotZone& 
     pageset.has_large_cache = (cpu.flags.value_or(0) & kPcpLargeCache) != 0;
     for (unsigned list = 0; list < kPcpLists; ++list) {
       const unsigned order = PcpShape::order(list);
-      PcpList& to = pageset.lists[list];
       for (const PcpPage& page : cpu.lists[list]) {
         const FrameIndex index = view.env.map.index(page.pfn);
-        view.env.map.links(index, order) = {kNil, to.tail};
-        (to.tail == kNil ? to.head : view.env.map.links(to.tail, order).next) = index;
-        to.tail = index;
+        pageset.lists[list].append(view.env.map, index, order);
         view.env.map.set_state(index, order, FrameState::pcp(order, page.cached_type));
       }
     }
@@ -307,7 +307,9 @@ Expected<Image> image_of(const Snapshot& snapshot, const Generation& generation)
   MachineView& view = machine.view();
   if (const auto difference = zonelist_difference(machine, snapshot))
     return Error{.message = *difference, .remedy = "the snapshot is of a kernel with another zonelist rule"};
-  machine.rules().mobility_disabled = snapshot.symbol("page_group_by_mobility_disabled").value_or(0) != 0;
+  machine.change_rules([&](Rules& rules) {
+    rules.mobility_disabled = snapshot.symbol("page_group_by_mobility_disabled").value_or(0) != 0;
+  });
   const MemMap& map = view.env.map;
   image.contents_ = std::make_unique<CountedContents>(map.pfn(0), map.frames() >> kPageblockOrder);
   for (const SnapshotNode& from : snapshot.nodes) {

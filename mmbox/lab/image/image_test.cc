@@ -64,5 +64,13 @@ TEST(Image, ASnapshotOfAnUnknownMachineIsRefused) {
   EXPECT_THAT(image.error().message, testing::HasSubstr("no known set of"));
 }
 
+TEST(Image, ASnapshotWithoutCpusIsRefused) {
+  Snapshot snapshot = snapshots_of("recordings/scripted-basic-uma/basic-1.log.zst").front();
+  snapshot.cpus.clear();
+  const auto image = image_of(snapshot, kLinux61);
+  ASSERT_FALSE(image);
+  EXPECT_THAT(image.error().message, testing::HasSubstr("CPU"));
+}
+
 }  // namespace
 }  // namespace mmbox::lab

@@ -88,7 +88,7 @@ TEST(MachineToml, TheConfigShowsTheWholeMachine) {
   ASSERT_EQ(config.cpus.size(), 16u);
   EXPECT_EQ(config.cpus[8], NodeId{1});
   EXPECT_EQ(config.memory.size(), spec.memory.size());
-  EXPECT_STREQ(config.generation.name, "linux-6.1");
+  EXPECT_EQ(config.generation.name, "linux-6.1");
   EXPECT_EQ(present(spec, 2, ZoneType::Movable), 128ULL << 18);
   EXPECT_EQ(present(spec, 2, ZoneType::Normal), 0u);
 }
@@ -174,7 +174,7 @@ vm.dirty_bytes = 1048576
   EXPECT_EQ(again.reserved, spec.reserved);
   EXPECT_EQ(again.tunables.dirty_bytes, 1048576u);
   EXPECT_EQ(again.tunables.user_min_free_kbytes, 4096);
-  EXPECT_STREQ(again.generation.name, "linux-6.1.0");
+  EXPECT_EQ(again.generation.name, "linux-6.1.0");
   EXPECT_TRUE(again.has_cma);
   EXPECT_FALSE(again.has_thp);
   EXPECT_EQ(again.movable.movablecore, PageCount{256 * 256});

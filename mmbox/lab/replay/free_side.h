@@ -37,7 +37,7 @@ class FreeSide {
   [[nodiscard]] CountedContents* contents() { return image_.contents(); }
   [[nodiscard]] FreeOutcome& outcome() { return outcome_; }
   /// The steps of the last request that was told.
-  [[nodiscard]] const std::vector<std::string>& story() const { return story_.lines(); }
+  [[nodiscard]] std::vector<std::string> story() const { return story_.lines(); }
   [[nodiscard]] bool has_bulk() const { return has_bulk_; }
   /// GFP_ATOMIC as this generation writes it: newer kernels have no bit of its own for it.
   [[nodiscard]] Gfp as_meant(Gfp gfp) const;

@@ -146,10 +146,7 @@ void RecordedState::refill(FrameIndex index, Order order, Migratetype type) {
   if (pcp_ == PcpLists::Ignored || !view().pcp_shape.allows(order.raw()) || pcp_list_type(type) != type)
     return;
   PcpState& pageset = view().pageset(view().zone_of(index).id, cpu_);
-  PcpList& list = pageset.lists[view().pcp_shape.index(order.raw(), type)];
-  map().links(index, order.raw()) = {kNil, list.tail};
-  (list.tail == kNil ? list.head : map().links(list.tail, order.raw()).next) = index;
-  list.tail = index;
+  pageset.lists[view().pcp_shape.index(order.raw(), type)].append(map(), index, order.raw());
   pageset.count += std::int32_t{1} << order.raw();
   map().set_state(index, order.raw(), FrameState::pcp(order.raw(), type));
 }

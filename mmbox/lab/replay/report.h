@@ -63,7 +63,7 @@ struct ReplayReport {
   void count(bool equal, Order order, Migratetype type, CpuId cpu) {
     decisions.count(equal);
     by_order[order.raw()].count(equal);
-    by_type[migratetype_name(type)].count(equal);
+    by_type[std::string{migratetype_name(type)}].count(equal);
     by_cpu[cpu.raw()].count(equal);
   }
   [[nodiscard]] std::size_t snapshots_equal() const {

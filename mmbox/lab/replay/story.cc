@@ -77,77 +77,94 @@ std::vector<std::string> describe_zone(const Machine& machine, ZoneId id) {
   return lines;
 }
 
-void Story::on(const AttemptBegins& e) {
-  lines_.push_back(fmt::format("get_page_from_freelist: order {}, gfp 0x{:x}, {}", e.order.raw(), e.gfp.raw(),
-                               alloc_flag_names(e.flags)));
-}
-void Story::on(const ZoneChecked& e) {
-  lines_.push_back(fmt::format("  {}: free {} - unusable {} against mark {} + lowmem_reserve {}: {}",
-                               zone_name(machine_, e.zone), e.free_pages, e.unusable_pages, e.mark, e.lowmem_reserve,
-                               verdict_text(e.verdict)));
-}
-void Story::on(const RmqueueBulk& e) {
-  lines_.push_back(fmt::format("    rmqueue_bulk: the {} list of order {} is empty, up to {} blocks are fetched",
-                               migratetype_name(e.migratetype), e.order.raw(), e.blocks));
-}
-void Story::on(const MmPageAllocZoneLocked& e) {
-  lines_.push_back(fmt::format("      rmqueue_smallest: {} of order {} from the {} lists", hex(e.pfn), e.order.raw(),
-                               migratetype_name(e.migratetype)));
-}
-void Story::on(const StealFallback& e) {
-  lines_.push_back(fmt::format("      steal_suitable_fallback: block {} of order {} for {}, {}", hex(e.pfn),
-                               e.order.raw(), migratetype_name(e.start_type),
-                               e.whole_block ? "whole pageblock if worth it" : "this block only"));
-}
-void Story::on(const StealWeighed& e) {
-  lines_.push_back(fmt::format("        pageblock {}: {} free + {} alike pages of 512: {}", hex(e.pageblock),
-                               e.free_pages, e.alike_pages, e.claimed ? "claimed" : "keeps its type"));
-}
-void Story::on(const MoveFreepagesBlock& e) {
-  lines_.push_back(fmt::format("        move_freepages_block: {} pages to the {} lists", e.moved_pages,
-                               migratetype_name(e.migratetype)));
-}
-void Story::on(const SetPageblockType& e) {
-  lines_.push_back(fmt::format("        pageblock {} is now {}", hex(e.pfn), migratetype_name(e.migratetype)));
-}
-void Story::on(const MmPageAllocExtfrag& e) {
-  lines_.push_back(fmt::format("      fallback: {} of order {} served from {} order {}, ownership {}", hex(e.pfn),
-                               e.alloc_order.raw(), migratetype_name(e.fallback_migratetype), e.fallback_order.raw(),
-                               e.change_ownership ? "changed" : "kept"));
-}
-void Story::on(const WatermarkBoost& e) {
-  lines_.push_back(fmt::format("        {}: watermark boost is now {} pages", zone_name(machine_, e.zone), e.boost));
-}
-void Story::on(const HighAtomicReserve& e) {
-  lines_.push_back(fmt::format("    high-atomic reserve: pageblock of {} {}, {} pages reserved in the zone", hex(e.pfn),
-                               e.reserved ? "set aside" : "given back", e.reserved_pages));
-}
-void Story::on(const MmVmscanWakeupKswapd& e) {
-  lines_.push_back(fmt::format("    kswapd of node {} is woken for order {}", e.node.raw(), e.order.raw()));
-}
-void Story::on(const MmPageAlloc& e) {
-  if (e.pfn == kNoPfn)
-    lines_.push_back(fmt::format("mm_page_alloc: order {} failed", e.order.raw()));
-  else
-    lines_.push_back(
-        fmt::format("mm_page_alloc: {} of order {}, {}", hex(e.pfn), e.order.raw(), migratetype_name(e.migratetype)));
-}
-void Story::on(const MmPageFree& e) {
-  lines_.push_back(fmt::format("mm_page_free: {} of order {}", hex(e.pfn), e.order.raw()));
-}
-void Story::on(const MmPageFreeBatched& e) {
-  lines_.push_back(fmt::format("mm_page_free_batched: {}", hex(e.pfn)));
-}
-void Story::on(const FreePcppagesBulk& e) {
-  lines_.push_back(fmt::format("    free_pcppages_bulk: {}, cpu {}: {} pages back to the free lists, from list {}",
-                               zone_name(machine_, e.zone), e.cpu.raw(), e.pages, e.list_index));
-}
-void Story::on(const FreeOnePage& e) {
-  lines_.push_back(fmt::format("      free_one_page: {} of order {} as {}{}", hex(e.pfn), e.order.raw(),
-                               migratetype_name(e.migratetype), e.to_tail ? ", to the tail" : ""));
-}
-void Story::on(const MmPagePcpuDrain& e) {
-  lines_.push_back(fmt::format("      mm_page_pcpu_drain: {} of order {}", hex(e.pfn), e.order.raw()));
+namespace {
+
+/// Tells an event in one line.
+struct Line {
+  const Machine& machine;
+
+  std::string operator()(const AttemptBegins& e) const {
+    return fmt::format("get_page_from_freelist: order {}, gfp 0x{:x}, {}", e.order.raw(), e.gfp.raw(),
+                       alloc_flag_names(e.flags));
+  }
+  std::string operator()(const ZoneChecked& e) const {
+    return fmt::format("  {}: free {} - unusable {} against mark {} + lowmem_reserve {}: {}",
+                       zone_name(machine, e.zone), e.free_pages, e.unusable_pages, e.mark, e.lowmem_reserve,
+                       verdict_text(e.verdict));
+  }
+  std::string operator()(const RmqueueBulk& e) const {
+    return fmt::format("    rmqueue_bulk: the {} list of order {} is empty, up to {} blocks are fetched",
+                       migratetype_name(e.migratetype), e.order.raw(), e.blocks);
+  }
+  std::string operator()(const MmPageAllocZoneLocked& e) const {
+    return fmt::format("      rmqueue_smallest: {} of order {} from the {} lists", hex(e.pfn), e.order.raw(),
+                       migratetype_name(e.migratetype));
+  }
+  std::string operator()(const StealFallback& e) const {
+    return fmt::format("      steal_suitable_fallback: block {} of order {} for {}, {}", hex(e.pfn), e.order.raw(),
+                       migratetype_name(e.start_type),
+                       e.whole_block ? "whole pageblock if worth it" : "this block only");
+  }
+  std::string operator()(const StealWeighed& e) const {
+    return fmt::format("        pageblock {}: {} free + {} alike pages of 512: {}", hex(e.pageblock), e.free_pages,
+                       e.alike_pages, e.claimed ? "claimed" : "keeps its type");
+  }
+  std::string operator()(const MoveFreepagesBlock& e) const {
+    return fmt::format("        move_freepages_block: {} pages to the {} lists", e.moved_pages,
+                       migratetype_name(e.migratetype));
+  }
+  std::string operator()(const SetPageblockType& e) const {
+    return fmt::format("        pageblock {} is now {}", hex(e.pfn), migratetype_name(e.migratetype));
+  }
+  std::string operator()(const MmPageAllocExtfrag& e) const {
+    return fmt::format("      fallback: {} of order {} served from {} order {}, ownership {}", hex(e.pfn),
+                       e.alloc_order.raw(), migratetype_name(e.fallback_migratetype), e.fallback_order.raw(),
+                       e.change_ownership ? "changed" : "kept");
+  }
+  std::string operator()(const WatermarkBoost& e) const {
+    return fmt::format("        {}: watermark boost is now {} pages", zone_name(machine, e.zone), e.boost);
+  }
+  std::string operator()(const HighAtomicReserve& e) const {
+    return fmt::format("    high-atomic reserve: pageblock of {} {}, {} pages reserved in the zone", hex(e.pfn),
+                       e.reserved ? "set aside" : "given back", e.reserved_pages);
+  }
+  std::string operator()(const MmVmscanWakeupKswapd& e) const {
+    return fmt::format("    kswapd of node {} is woken for order {}", e.node.raw(), e.order.raw());
+  }
+  std::string operator()(const MmPageAlloc& e) const {
+    if (e.pfn == kNoPfn)
+      return fmt::format("mm_page_alloc: order {} failed", e.order.raw());
+    else
+      return fmt::format("mm_page_alloc: {} of order {}, {}", hex(e.pfn), e.order.raw(),
+                         migratetype_name(e.migratetype));
+  }
+  std::string operator()(const MmPageFree& e) const {
+    return fmt::format("mm_page_free: {} of order {}", hex(e.pfn), e.order.raw());
+  }
+  std::string operator()(const MmPageFreeBatched& e) const {
+    return fmt::format("mm_page_free_batched: {}", hex(e.pfn));
+  }
+  std::string operator()(const FreePcppagesBulk& e) const {
+    return fmt::format("    free_pcppages_bulk: {}, cpu {}: {} pages back to the free lists, from list {}",
+                       zone_name(machine, e.zone), e.cpu.raw(), e.pages, e.list_index);
+  }
+  std::string operator()(const FreeOnePage& e) const {
+    return fmt::format("      free_one_page: {} of order {} as {}{}", hex(e.pfn), e.order.raw(),
+                       migratetype_name(e.migratetype), e.to_tail ? ", to the tail" : "");
+  }
+  std::string operator()(const MmPagePcpuDrain& e) const {
+    return fmt::format("      mm_page_pcpu_drain: {} of order {}", hex(e.pfn), e.order.raw());
+  }
+};
+
+}  // namespace
+
+std::vector<std::string> Story::lines() const {
+  std::vector<std::string> lines;
+  lines.reserve(events_.size());
+  for (const Event& event : events_)
+    lines.push_back(std::visit(Line{machine_}, event));
+  return lines;
 }
 
 }  // namespace mmbox::lab

@@ -2,41 +2,47 @@
 #pragma once
 
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "mmbox/mmbox.h"
 
 namespace mmbox::lab {
 
-/// Collects the events of one request (or free) as lines of text, indented by depth.
+/// Keeps the events of one request (or free), to be told as lines of text, indented by depth, if anybody asks.
 class Story final : public EventSink {
  public:
   explicit Story(const Machine& machine) : machine_(machine) {}
-  void clear() { lines_.clear(); }
-  [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
+  void clear() { events_.clear(); }
+  /// The machine is named as it is now: zones, not their numbers, which the events hold.
+  [[nodiscard]] std::vector<std::string> lines() const;
 
-  void on(const MmPageAlloc&) override;
-  void on(const MmPageFree&) override;
-  void on(const MmPageFreeBatched&) override;
-  void on(const MmPageAllocZoneLocked&) override;
-  void on(const MmPagePcpuDrain&) override;
-  void on(const MmPageAllocExtfrag&) override;
-  void on(const MmVmscanWakeupKswapd&) override;
-  void on(const FreeOnePage&) override;
-  void on(const StealFallback&) override;
-  void on(const StealWeighed&) override;
-  void on(const MoveFreepagesBlock&) override;
-  void on(const SetPageblockType&) override;
-  void on(const RmqueueBulk&) override;
-  void on(const FreePcppagesBulk&) override;
-  void on(const ZoneChecked&) override;
-  void on(const AttemptBegins&) override;
-  void on(const HighAtomicReserve&) override;
-  void on(const WatermarkBoost&) override;
+  void on(const MmPageAlloc& e) override { events_.emplace_back(e); }
+  void on(const MmPageFree& e) override { events_.emplace_back(e); }
+  void on(const MmPageFreeBatched& e) override { events_.emplace_back(e); }
+  void on(const MmPageAllocZoneLocked& e) override { events_.emplace_back(e); }
+  void on(const MmPagePcpuDrain& e) override { events_.emplace_back(e); }
+  void on(const MmPageAllocExtfrag& e) override { events_.emplace_back(e); }
+  void on(const MmVmscanWakeupKswapd& e) override { events_.emplace_back(e); }
+  void on(const FreeOnePage& e) override { events_.emplace_back(e); }
+  void on(const StealFallback& e) override { events_.emplace_back(e); }
+  void on(const StealWeighed& e) override { events_.emplace_back(e); }
+  void on(const MoveFreepagesBlock& e) override { events_.emplace_back(e); }
+  void on(const SetPageblockType& e) override { events_.emplace_back(e); }
+  void on(const RmqueueBulk& e) override { events_.emplace_back(e); }
+  void on(const FreePcppagesBulk& e) override { events_.emplace_back(e); }
+  void on(const ZoneChecked& e) override { events_.emplace_back(e); }
+  void on(const AttemptBegins& e) override { events_.emplace_back(e); }
+  void on(const HighAtomicReserve& e) override { events_.emplace_back(e); }
+  void on(const WatermarkBoost& e) override { events_.emplace_back(e); }
 
  private:
+  using Event = std::variant<MmPageAlloc, MmPageFree, MmPageFreeBatched, MmPageAllocZoneLocked, MmPagePcpuDrain,
+                             MmPageAllocExtfrag, MmVmscanWakeupKswapd, FreeOnePage, StealFallback, StealWeighed,
+                             MoveFreepagesBlock, SetPageblockType, RmqueueBulk, FreePcppagesBulk, ZoneChecked,
+                             AttemptBegins, HighAtomicReserve, WatermarkBoost>;
   const Machine& machine_;
-  std::vector<std::string> lines_;
+  std::vector<Event> events_;
 };
 
 /// "Node 0, zone Normal".

@@ -23,7 +23,7 @@ std::string to_text(T value) {
   return std::to_string(value);
 }
 std::string to_text(Migratetype type) {
-  return migratetype_name(type);
+  return std::string{migratetype_name(type)};
 }
 std::string to_text(Pfn pfn) {
   std::string text;
@@ -31,10 +31,10 @@ std::string to_text(Pfn pfn) {
   return text;
 }
 std::string to_text(const PcpPage& page) {
-  return to_text(page.pfn) + " (" + migratetype_name(page.cached_type) + ")";
+  return to_text(page.pfn) + " (" + std::string{migratetype_name(page.cached_type)} + ")";
 }
 std::string to_text(const SnapshotZoneRef& ref) {
-  return std::to_string(ref.node.raw()) + "/" + zone_type_name(ref.type);
+  return std::to_string(ref.node.raw()) + "/" + std::string{zone_type_name(ref.type)};
 }
 std::string to_text(const PfnRange& range) {
   return fmt::format("[{:x}, {:x})", range.begin.raw(), range.end.raw());
@@ -154,7 +154,7 @@ class Comparer {
     for (unsigned index = 0; index < kPcpLists; ++index) {
       const std::string what = where + ": per-cpu list " + std::to_string(index) + " (order " +
                                std::to_string(pcp_index_order(index).raw()) + ", " +
-                               migratetype_name(pcp_index_type(index)) + ")";
+                               std::string{migratetype_name(pcp_index_type(index))} + ")";
       if (options_.cached_types) {
         list(what, expected.lists[index], actual.lists[index],
              note_on_order(expected.lists[index], actual.lists[index]));
@@ -172,7 +172,7 @@ class Comparer {
       for (unsigned type = 0; type < kMigratetypes; ++type) {
         const std::vector<Pfn>& a = expected.free_areas[order].lists[type];
         const std::vector<Pfn>& b = actual.free_areas[order].lists[type];
-        list(where + ": free list of " + of_order + ", " + migratetype_name(static_cast<Migratetype>(type)), a, b,
+        list(where + ": free list of " + of_order + ", " + std::string{migratetype_name(static_cast<Migratetype>(type))}, a, b,
              note_on_order(a, b));
       }
       fact(where + ": nr_free of " + of_order, expected.free_areas[order].free_blocks,

@@ -168,7 +168,7 @@ void write_zone(const SnapshotZone& zone, MigratetypeNumbering numbering, std::s
 }  // namespace
 
 std::string SnapshotZone::name() const {
-  return "Node " + std::to_string(node.raw()) + ", zone " + zone_type_name(type);
+  return "Node " + std::to_string(node.raw()) + ", zone " + std::string{zone_type_name(type)};
 }
 
 std::optional<std::string_view> Snapshot::value(std::string_view key) const {

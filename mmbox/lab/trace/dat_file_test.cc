@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,7 +26,7 @@ std::vector<std::byte> page_of(const std::vector<std::uint32_t>& words, std::uin
   const std::uint64_t commit = (words.size() * 4) | flags;
   std::memcpy(page.data(), &time, 8);
   std::memcpy(page.data() + 8, &commit, 8);
-  std::memcpy(page.data() + 16, words.data(), words.size() * 4);
+  std::ranges::copy(std::as_bytes(std::span{words}), page.begin() + 16);
   return page;
 }
 
