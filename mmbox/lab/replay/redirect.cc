@@ -8,23 +8,29 @@ bool unlink_pcp(const MachineView& view, FrameIndex index, unsigned order) {
   const ZoneState& zone = view.zone_of(index);
   const MemMap& map = view.env.map;
   const unsigned list = view.pcp_shape.index(order, pcp_list_type(map.state(index).type()));
-  // Only the head tells whose list it is.
-  FrameIndex head = index;
-  if (view.cpu_nodes.size() > 1)
-    while (map.links(head, order).prev != kNil)
-      head = map.links(head, order).prev;
-  for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu) {
-    PcpState& pageset = view.pageset(zone.id, CpuId{cpu});
-    if (view.cpu_nodes.size() > 1 && pageset.lists[list].head != head)
-      continue;
-    const auto [next, before] = map.links(index, order);
-    (before == kNil ? pageset.lists[list].head : map.links(before, order).next) = next;
-    (next == kNil ? pageset.lists[list].tail : map.links(next, order).prev) = before;
-    pageset.count -= std::int32_t{1} << order;
-    map.set_state(index, order, FrameState{});
-    return true;
-  }
-  return false;
+  const auto owner = [&](FrameIndex head) -> PcpState* {
+    for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu)
+      if (PcpState& pageset = view.pageset(zone.id, CpuId{cpu});
+          pageset.lists[list].head == head || view.cpu_nodes.size() == 1)
+        return &pageset;
+    return nullptr;
+  };
+  // Only its first block tells whose list it is.
+  PcpState* pageset = nullptr;
+  for (FrameIndex at = index; at != kNil && pageset == nullptr; at = map.links(at, order).prev)
+    pageset = owner(at);
+  if (pageset == nullptr)
+    return false;
+  const auto [next, before] = map.links(index, order);
+  const bool first = pageset->lists[list].head == index;
+  (first ? pageset->lists[list].head : map.links(before, order).next) = next;
+  if (next == kNil)
+    pageset->lists[list].tail = first ? kNil : before;
+  else
+    map.links(next, order).prev = first ? kNil : before;
+  pageset->count -= std::int32_t{1} << order;
+  map.set_state(index, order, FrameState{});
+  return true;
 }
 
 }  // namespace
