@@ -210,7 +210,7 @@ std::string explain_page_report(const Explanation& e, unsigned long long number)
                     zone_type_name(e.request->highest_zone), migratetype_name(e.request->type), escape_html(e.rules));
   out += "</p>\n";
   if (!e.remedies.empty()) {
-    out += "<h3>What would have let it through, cheapest first</h3>\n<ol>\n";
+    out += fmt::format("<h3>{}</h3>\n<ol>\n", lab::explain::remedies_heading(e));
     for (const Remedy& remedy : e.remedies)
       out += fmt::format("<li><span class=\"tag\">{}</span> {}</li>\n",
                          remedy.certainty == Certainty::Exact ? "exact" : "likely", escape_html(remedy.text));

@@ -945,6 +945,11 @@ const char* name_of(Confidence confidence) {
   return "?";
 }
 
+const char* remedies_heading(const Explanation& e) {
+  const bool was_refused = e.request && e.verdict.check != Check::None;
+  return was_refused ? "What would have let it through, cheapest first" : "What to look at";
+}
+
 Explanation explain(FailureReport report) {
   return Analyzer{std::move(report)}.run();
 }

@@ -229,6 +229,9 @@ struct Explanation {
   bool is_torn = false;
 };
 
+/// What stands above the remedies: what would have helped, or, if nothing was refused, what to look at.
+[[nodiscard]] const char* remedies_heading(const Explanation& explanation);
+
 /// Explains one report. Total: any report gives an explanation, if only "cannot tell".
 [[nodiscard]] Explanation explain(FailureReport report);
 

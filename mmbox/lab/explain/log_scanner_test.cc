@@ -61,7 +61,7 @@ Lines each(const Lines& lines, const std::function<std::string(const std::string
 
 /// What an explanation says, apart from where it was found.
 std::string gist(const Explanation& e) {
-  std::string text = e.verdict.sentence + "\n" + e.kernel + "\n";
+  std::string text = e.verdict.sentence + "\n" + e.report.comm + "\n" + e.kernel + "\n";
   for (const ZoneFacts& zone : e.zones) {
     text += zone.label() + " " + name_of(zone.check) + " short " + std::to_string(zone.short_by) + " free " +
             std::to_string(zone.free.value_or(-1)) + " reserves";

@@ -252,7 +252,7 @@ std::string to_text(const Explanation& e, unsigned long long number) {
   out += "\n";
   append_wrapped(out, "  ", printable(e.verdict.sentence), 2);
   if (!e.remedies.empty()) {
-    out += e.request ? "\n  What would have let it through, cheapest first\n" : "\n  What to look at\n";
+    out += fmt::format("\n  {}\n", remedies_heading(e));
     for (const Remedy& remedy : e.remedies)
       append_wrapped(out, remedy.certainty == Certainty::Exact ? "  [exact]  " : "  [likely] ", printable(remedy.text),
                      11);

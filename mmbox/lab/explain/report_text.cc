@@ -248,7 +248,8 @@ bool is_allocation_header(std::string_view text) {
   }
   // Other callers of the kernel's warning put their own words before the same fields: "vmemmap alloc failure: order:9".
   if (const std::size_t order = text.find("failure: order:");
-      order != std::string_view::npos && has_task_before(text, order) && contains(text, ", mode:0x"))
+      order != std::string_view::npos && has_task_before(text, order) && contains(text.substr(0, order), ": ") &&
+      contains(text, ", mode:0x"))
     return true;
   const std::size_t at = text.find("page allocation stalls for ");
   return at != std::string_view::npos && has_task_before(text, at) && contains(text, "order:");
