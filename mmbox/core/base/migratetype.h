@@ -40,7 +40,7 @@ inline constexpr unsigned kPcpTypes = 3;
 
 [[nodiscard]] constexpr std::string_view migratetype_name(Migratetype type) {
   constexpr std::array<std::string_view, kMigratetypes> kNames{"Unmovable",  "Movable", "Reclaimable",
-                                                          "HighAtomic", "CMA",     "Isolate"};
+                                                               "HighAtomic", "CMA",     "Isolate"};
   return kNames[raw(type)];
 }
 

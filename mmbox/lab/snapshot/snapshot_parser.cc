@@ -693,7 +693,8 @@ bool SnapshotParser::State::zonelists_name_zones() {
         const SnapshotZone* found = snapshot.zone(ref.node, ref.index);
         if (found == nullptr || found->type != ref.type)
           return fail("a zonelist of node " + std::to_string(one.id.raw()) + " names node " +
-                      std::to_string(ref.node.raw()) + "'s zone " + std::string{zone_type_name(ref.type)} + ", which is not there");
+                      std::to_string(ref.node.raw()) + "'s zone " + std::string{zone_type_name(ref.type)} +
+                      ", which is not there");
       }
     }
   }
