@@ -266,7 +266,6 @@ class FreeTrace {
   FreeTrace(TraceSide& left, TraceSide& right, TraceWindow& window, FreeReplayReport& report)
       : left_(left),
         right_(right),
-        report_(report),
         compare_(left.engine(), right.engine(), report),
         zones_(window, left.engine().machine().view()),
         stat_worker_(left.engine().machine().view()) {}
@@ -359,7 +358,6 @@ class FreeTrace {
 
   TraceSide& left_;
   TraceSide& right_;
-  FreeReplayReport& report_;
   FreeComparison compare_;
   ZoneAddresses zones_;
   StatWorker stat_worker_;
