@@ -99,8 +99,10 @@ void RecordedState::on(const MmPageAllocZoneLocked& e) {
   const bool equal = taken && taken->index == *index;
   if (taken)
     buddy.count_free(-(std::int64_t{1} << e.order.raw()), e.migratetype);
-  decide(equal, fmt::format("block of order {} taken from {}", e.order.raw(), migratetype_name(e.migratetype)), e.pfn,
-         taken ? std::optional{map().pfn(taken->index)} : std::nullopt, e.order, e.migratetype);
+  decide(equal,
+         equal ? std::string{}
+               : fmt::format("block of order {} taken from {}", e.order.raw(), migratetype_name(e.migratetype)),
+         e.pfn, taken ? std::optional{map().pfn(taken->index)} : std::nullopt, e.order, e.migratetype);
   if (!equal) {
     if (taken)
       buddy.free_one_page(taken->index, e.order.raw(), e.migratetype);

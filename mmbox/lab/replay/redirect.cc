@@ -3,30 +3,46 @@
 namespace mmbox::lab {
 namespace {
 
-/// Unlinks a page from whichever per-cpu list of its zone holds it.
+/// The block before one on a list; kNil for the first. nullopt if it is not on it. The ends are where blocks leave,
+/// nearly always.
+std::optional<FrameIndex> before_on(const PcpList& list, const MemMap& map, FrameIndex index, unsigned order) {
+  if (list.head == index)
+    return kNil;
+  if (list.head != kNil && list.tail == index)
+    return map.links(index, order).prev;
+  FrameIndex before = list.head;
+  while (before != kNil && map.links(before, order).next != index)
+    before = map.links(before, order).next;
+  return before == kNil ? std::nullopt : std::optional{before};
+}
+
+/// Unlinks a block from whichever per-cpu list of its zone holds it.
 bool unlink_pcp(const MachineView& view, FrameIndex index, unsigned order) {
   const ZoneState& zone = view.zone_of(index);
-  for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu) {
-    PcpState& pageset = view.pageset(zone.id, CpuId{cpu});
-    for (unsigned list = 0; list < view.pcp_shape.lists(); ++list) {
-      if (PcpShape::order(list) != order)
-        continue;
-      FrameIndex before = kNil;
-      for (FrameIndex at = pageset.lists[list].head; at != kNil; at = view.env.map.links(at, order).next) {
-        if (at != index) {
-          before = at;
+  const MemMap& map = view.env.map;
+  const auto unlink = [&](auto has) {
+    for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu) {
+      PcpState& pageset = view.pageset(zone.id, CpuId{cpu});
+      for (unsigned l = 0; l < view.pcp_shape.lists(); ++l) {
+        PcpList& list = pageset.lists[l];
+        if (PcpShape::order(l) != order || list.head == kNil || !has(list))
           continue;
-        }
-        const FrameIndex next = view.env.map.links(at, order).next;
-        (before == kNil ? pageset.lists[list].head : view.env.map.links(before, order).next) = next;
-        (next == kNil ? pageset.lists[list].tail : view.env.map.links(next, order).prev) = before;
+        const auto before = before_on(list, map, index, order);
+        if (!before)
+          continue;
+        const FrameIndex next = map.links(index, order).next;
+        (*before == kNil ? list.head : map.links(*before, order).next) = next;
+        (next == kNil ? list.tail : map.links(next, order).prev) = *before;
         pageset.count -= std::int32_t{1} << order;
-        view.env.map.set_state(index, order, FrameState{});
+        map.set_state(index, order, FrameState{});
         return true;
       }
     }
-  }
-  return false;
+    return false;
+  };
+  // Its list is told by its ends, before any list is gone through.
+  return unlink([&](const PcpList& list) { return list.head == index || list.tail == index; }) ||
+         unlink([](const PcpList&) { return true; });
 }
 
 }  // namespace

@@ -130,7 +130,7 @@ class TopReplay final : public PageContents {
 
   struct Outcome {
     std::optional<Pfn> pfn;
-    std::vector<std::string> steps;
+    std::optional<Story> steps;  ///< of a request that was run at an earlier slot
   };
 
   /// Runs a request's attempts; what happens between them (reclaim, compaction) comes from the trace by itself.
@@ -142,8 +142,6 @@ class TopReplay final : public PageContents {
     Outcome outcome;
     outcome.pfn = attempt(machine(), event, cpu_, slow);
     machine().attach(nullptr);
-    if (tell)
-      outcome.steps = story_.lines();
     return outcome;
   }
 
@@ -151,7 +149,11 @@ class TopReplay final : public PageContents {
     const Slot* slot = window_.at(sequence);
     if (slot == nullptr)
       return;
-    begun_.insert_or_assign(sequence, allocate(std::get<MmPageAlloc>(slot->record.event), slot->slow));
+    Outcome outcome = allocate(std::get<MmPageAlloc>(slot->record.event), slot->slow);
+    if (!report_.first_divergence)
+      outcome.steps.emplace(story_);
+    begun_.erase(sequence);
+    begun_.emplace(sequence, std::move(outcome));
   }
 
   void on(const Slot& slot, const MmPageAlloc& event) {
@@ -162,16 +164,13 @@ class TopReplay final : public PageContents {
         ++report_.divergence_kinds["captured block is not free in the engine"];
       return;
     }
-    Outcome outcome;
-    if (slot.began_earlier) {
-      const auto begun = begun_.find(window_.position());
-      if (begun != begun_.end()) {
-        outcome = std::move(begun->second);
-        begun_.erase(begun);
-      }
-    } else {
-      outcome = allocate(event, slot.slow);
-    }
+    const auto run = [&] {
+      if (!slot.began_earlier)
+        return allocate(event, slot.slow);
+      auto begun = begun_.extract(window_.position());
+      return begun.empty() ? Outcome{} : std::move(begun.mapped());
+    };
+    Outcome outcome = run();
     const std::optional<Pfn> recorded = event.pfn == kNoPfn ? std::nullopt : std::optional{event.pfn};
     const bool equal = outcome.pfn == recorded;
     report_.count(equal, event.order, event.migratetype, cpu_);
@@ -188,7 +187,7 @@ class TopReplay final : public PageContents {
                      .request = fmt::format("request of order {}, gfp 0x{:x}", event.order.raw(), event.gfp.raw()),
                      .expected = name_of(recorded),
                      .actual = name_of(outcome.pfn),
-                     .context = std::move(outcome.steps)};
+                     .context = (outcome.steps ? *outcome.steps : story_).lines()};
       const auto index = recorded ? index_of(*recorded) : std::nullopt;
       if (index)
         for (std::string& line : describe_zone(machine(), view().zone_of(*index).id))

@@ -1,6 +1,7 @@
 #include "mmbox/lab/replay/window.h"
 
 #include <type_traits>
+#include <utility>
 
 namespace mmbox::lab {
 namespace {
@@ -14,20 +15,21 @@ bool holds(const TraceEvent& event) {
 
 Expected<bool> TraceWindow::advance() {
   if (begun_) {
-    slots_.pop_front();
     ++first_;
+    --size_;
   }
   begun_ = true;
-  while (!ended_ && slots_.size() < kRecords) {
+  while (!ended_ && size_ < kRecords) {
     auto more = fill();
     if (!more)
       return more.error();
   }
-  return !slots_.empty();
+  return size_ != 0;
 }
 
 Expected<bool> TraceWindow::fill() {
-  Slot next;
+  Slot& next = slots_[(first_ + size_) % kRecords];
+  static_cast<Marks&>(next) = {};
   auto more = reader_.next(next.record);
   if (!more)
     return more.error();
@@ -37,15 +39,14 @@ Expected<bool> TraceWindow::fill() {
   }
   if (const auto* marker = std::get_if<Marker>(&next.record.event))
     next.text = marker->text;
-  slots_.push_back(std::move(next));
-  enter(first_ + slots_.size() - 1);
+  enter(first_ + size_++);
   return true;
 }
 
 void TraceWindow::enter(std::uint64_t sequence) {
-  Slot& self = slots_.back();
+  Slot& self = slots_[sequence % kRecords];
   const TraceEvent& event = self.record.event;
-  Cpu& cpu = cpus_[self.record.cpu.raw()];
+  Cpu& cpu = cpu_of(self);
 
   // A free whose very next event on the CPU is the block's own insertion did not stop at a per-cpu list.
   if (const auto* entering = std::get_if<probe::FreeOne>(&event)) {
@@ -72,16 +73,14 @@ void TraceWindow::enter(std::uint64_t sequence) {
 
   if (const auto* free = std::get_if<MmPageFree>(&event)) {
     if (free->order == Order{0})
-      open_frees_[free->pfn.raw()] = sequence;
+      open_frees_[free->pfn] = sequence;
     cpu.last_free = sequence;
     cpu.cause = sequence;
     ends_request();
   } else if (const auto* batched = std::get_if<MmPageFreeBatched>(&event)) {
-    const auto open = open_frees_.find(batched->pfn.raw());
-    if (open != open_frees_.end()) {
-      if (Slot* freed = slot(open->second))
-        freed->batched = true;
-      open_frees_.erase(open);
+    if (Slot* freed = slot(std::exchange(open_frees_[batched->pfn], Slot::kNone))) {
+      const auto* first_pass = std::get_if<MmPageFree>(&freed->record.event);
+      freed->batched = first_pass != nullptr && first_pass->pfn == batched->pfn;
     }
     cpu.cause = sequence;
     ends_request();
@@ -106,9 +105,9 @@ void TraceWindow::enter(std::uint64_t sequence) {
     if (wake->gfp.raw() != 0)
       cpu.slow = true;
   } else if (const auto* alloc = std::get_if<MmPageAlloc>(&event)) {
-    open_frees_.erase(alloc->pfn.raw());
+    open_frees_[alloc->pfn] = Slot::kNone;
     self.slow = cpu.slow;
-    const auto captured = captures_.find(alloc->pfn.raw());
+    const auto captured = captures_.empty() ? captures_.end() : captures_.find(alloc->pfn.raw());
     if (captured != captures_.end()) {
       self.captured = true;
       if (Slot* by = slot(captured->second)) {
@@ -135,8 +134,9 @@ void TraceWindow::enter(std::uint64_t sequence) {
       kswapd_last_[self.record.pid] = sequence;
     else
       kswapd_last_.erase(self.record.pid);
-  } else if (const auto run = kswapd_last_.find(self.record.pid); run != kswapd_last_.end()) {
-    run->second = sequence;
+  } else if (!kswapd_last_.empty()) {
+    if (const auto run = kswapd_last_.find(self.record.pid); run != kswapd_last_.end())
+      run->second = sequence;
   }
 }
 
