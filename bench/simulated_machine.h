@@ -54,10 +54,11 @@ class Mapping {
 class SimulatedMachine {
  public:
   /// `words`: as read_machine_words() takes them, "8G, 1 cpu".
-  explicit SimulatedMachine(const std::string& words, HugePages huge_pages = HugePages::No)
+  explicit SimulatedMachine(const std::string& words, HugePages huge_pages = HugePages::No,
+                            const Generation& generation = kLinux61)
       : spec_(machine_spec(words)),
-        storage_(Machine::storage_size(spec_.config()), huge_pages),
-        machine_(spec_.config(), storage_.bytes()) {
+        storage_(Machine::storage_size(config(generation)), huge_pages),
+        machine_(config(generation), storage_.bytes()) {
     for (const MemoryRange& free : spec_.free_ranges())
       machine_.release_boot_memory(free.range);
     machine_.finish_boot();
@@ -74,6 +75,12 @@ class SimulatedMachine {
   }
 
  private:
+  [[nodiscard]] MachineConfig config(const Generation& generation) const {
+    MachineConfig config = spec_.config();
+    config.generation = generation;
+    return config;
+  }
+
   lab::MachineSpec spec_;
   Mapping storage_;
   Machine machine_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
@@ -50,6 +51,9 @@ struct Case {
   const Generation* generation;
   std::string words;
   bool has_cma;
+  friend std::ostream& operator<<(std::ostream& out, const Case& each) {
+    return out << each.generation->name << ", " << each.words << (each.has_cma ? ", CMA" : "");
+  }
 };
 
 class QuickPath : public ::testing::TestWithParam<Case> {};
@@ -79,6 +83,7 @@ TEST_P(QuickPath, LeavesTheSameBytesAsTheWholePath) {
   const auto below = [&](std::uint64_t n) { return static_cast<std::size_t>(random() % n); };
   const std::size_t cpus = spec->cpus.size();
   std::vector<Live> live;
+  std::size_t served = 0;
   const Task task{};
   std::uint64_t filling = 60;  // percent of allocations; changes from phase to phase
   for (std::uint64_t step = 0; step < test::Effort{5'000, 30'000, 500'000}.here(); ++step) {
@@ -102,6 +107,7 @@ TEST_P(QuickPath, LeavesTheSameBytesAsTheWholePath) {
       if (got) {
         ASSERT_EQ(got->raw(), expected->raw()) << "step " << step;
         live.push_back({*got, request.order});
+        ++served;
       }
     } else if (what < 98) {
       const std::size_t i = below(live.size());
@@ -133,7 +139,7 @@ TEST_P(QuickPath, LeavesTheSameBytesAsTheWholePath) {
       ASSERT_TRUE(std::ranges::equal(got, expected)) << "step " << step;
     }
   }
-  EXPECT_FALSE(live.empty());
+  EXPECT_GT(served, 100U);
 }
 
 std::vector<Case> cases() {
@@ -164,8 +170,9 @@ TEST(QuickPath, WhatHangsOnTheRulesFollowsThem) {
         machine->free(*machine->alloc({.gfp = fill, .order = Order{0}, .cpu = CpuId{0}}), Order{0}, CpuId{0});
     const FrameIndex expected = list_of_next(disabled ? Migratetype::Unmovable : Migratetype::Movable);
     const AllocResult got = machine->alloc(request);
-    if (expected != kNil)
+    if (expected != kNil) {
       EXPECT_EQ(machine->view().env.map.index(*got), expected);
+    }
     machine->free(*got, Order{0}, CpuId{0});
   }
 }
