@@ -70,8 +70,10 @@ TEST(BuddyReplay, EveryBlockOfARealWorkloadIsTakenFromWhereTheKernelTookIt) {
 TEST(TopReplay, TheEngineNamesTheFramesOfARealWorkload) {
   const auto report = replay_top(kWorkload + ".mmbox", kWorkload + ".log.zst", "workload-before", {});
   ASSERT_TRUE(report) << report.error().text();
-  EXPECT_EQ(report->decisions.checked, 395610u);
+  EXPECT_EQ(report->decisions.checked, 395609u);
   EXPECT_GE(report->decisions.agreed, 395608u) << first_of(*report);
+  // One more was interrupted between its event and its effect; the order of events does not tell when.
+  EXPECT_EQ(report->taken_from_recording.at("per-cpu pages taken earlier or freed later than their event"), 1u);
   EXPECT_EQ(report->snapshots.size(), 2u);
   EXPECT_EQ(report->snapshots_equal(), 2u);
 }

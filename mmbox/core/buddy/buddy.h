@@ -122,6 +122,9 @@ class Buddy {
   /// Source: free_one_page(), split_large_buddy().
   void free_block(FrameIndex index, unsigned order, Place place = Place::Head);
 
+  /// The type that a request of `type` takes blocks of exactly `order` from when its own lists are empty.
+  [[nodiscard]] std::optional<Migratetype> find_fallback(unsigned order, Migratetype type) const;
+
   /// Moves every free block whose head lies in the pageblock of `index` to `type`'s lists.
   ///
   /// Returns the pages moved; 0 also when the zone ends inside the pageblock. Counters change only where blocks are
@@ -183,7 +186,6 @@ class Buddy {
   [[nodiscard]] std::optional<TakenBlock> steal(unsigned order, Migratetype type);
 
   // What they have in common.
-  [[nodiscard]] std::optional<Migratetype> find_fallback(unsigned order, Migratetype type) const;
   [[nodiscard]] unsigned lowest_fallback_order(unsigned order, AllocFlags flags) const;
   [[nodiscard]] bool cma_comes_first(bool cma) const;
   [[nodiscard]] bool is_worth_claiming(FrameIndex first, std::uint32_t free_pages, std::uint32_t movable,

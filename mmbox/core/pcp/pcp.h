@@ -303,6 +303,8 @@ std::optional<FrameIndex> Pcp<S>::take_cold(Migratetype type, AllocFlags flags) 
   PcpList& list = pcp_.lists[shape_.index(0, type)];
   if (list.head == kNil) {
     refill(list, 0, type, flags);
+    if (list.head == kNil)
+      return std::nullopt;  // its tail is of no value then
     // A cold refill puts each page before the last one, so that the tail is what was taken first.
     FrameIndex before = kNil;
     for (FrameIndex at = list.head; at != kNil;) {
@@ -314,8 +316,6 @@ std::optional<FrameIndex> Pcp<S>::take_cold(Migratetype type, AllocFlags flags) 
     const FrameIndex head = list.head;
     list.head = list.tail;
     list.tail = head;
-    if (list.head == kNil)
-      return std::nullopt;
   }
   return take_tail(list, 0);
 }

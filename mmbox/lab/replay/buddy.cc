@@ -48,7 +48,7 @@ Expected<ReplayReport> replay_buddy(const std::string& trace, const std::string&
       report.first_divergence->context =
           describe_zone(machine, machine.view().zone_of(map.index(decision.expected)).id);
   };
-  RecordedState state{std::move(*image), start.numbering(), RecordedState::PcpLists::Ignored, decide};
+  RecordedState state{std::move(*image), RecordedKernel::of(start), RecordedState::PcpLists::Ignored, decide};
   following = &state;
   TraceRecord record;
   std::uint64_t count = 0;

@@ -111,7 +111,8 @@ class TraceSide final : public PageContents {
       buddy.count_free(-(std::int64_t{1} << order.raw()), buddy.remove(index, order.raw()));
       taken = index;
     } else if (const auto block = buddy.rmqueue_smallest(order.raw(), Migratetype::Movable)) {
-      buddy.count_free(-(std::int64_t{1} << order.raw()), Migratetype::Movable);
+      if (!buddy.counts_per_block())
+        buddy.count_free(-(std::int64_t{1} << order.raw()), Migratetype::Movable);
       taken = block->index;
     }
     Pfn pfn = kNoPfn;
@@ -267,7 +268,8 @@ class FreeTrace {
         right_(right),
         report_(report),
         compare_(left.engine(), right.engine(), report),
-        zones_(window, left.engine().machine().view()) {}
+        zones_(window, left.engine().machine().view()),
+        stat_worker_(left.engine().machine().view()) {}
 
   void operator()(const Slot& slot) {
     cpu_ = slot.record.cpu;
@@ -300,11 +302,11 @@ class FreeTrace {
              [&] { return fmt::format("request of order {}, gfp 0x{:x}", event.order.raw(), event.gfp.raw()); });
   }
   void on(const MmPageFree& event) {
-    if (!slot_->batched)
+    if (!slot_->batched && !slot_->kept)
       both([&](TraceSide& side) { side.free(event.pfn, event.order, cpu_); });
   }
   void on(const MmPageFreeBatched& event) {
-    both([&](TraceSide& side) { side.free(event.pfn, Order{0}, cpu_); });
+    both([&](TraceSide& side) { side.free(event.pfn, slot_->order, cpu_); });
   }
   void on(const probe::BulkAlloc& event) {
     const Request request{
@@ -332,6 +334,10 @@ class FreeTrace {
     const FoldBy by = event.do_pagesets ? FoldBy::StatWorker : FoldBy::IdleCpu;
     both([&](TraceSide& side) { side.engine().machine().fold(cpu_, by); });
   }
+  void on(const probe::DecayPcp&) {
+    if (stat_worker_.begins(cpu_))
+      both([&](TraceSide& side) { side.engine().machine().fold(cpu_, FoldBy::StatWorker); });
+  }
   void on(const probe::IsolateFree& event) { isolating_.insert_or_assign(cpu_.raw(), event); }
   void on(const probe::IsolateFreeRet& event) {
     const auto asked = isolating_.extract(cpu_.raw());
@@ -356,6 +362,7 @@ class FreeTrace {
   FreeReplayReport& report_;
   FreeComparison compare_;
   ZoneAddresses zones_;
+  StatWorker stat_worker_;
   const Slot* slot_ = nullptr;
   CpuId cpu_;
   std::unordered_map<std::size_t, probe::IsolateFree> isolating_;

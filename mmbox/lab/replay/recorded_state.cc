@@ -4,14 +4,33 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "mmbox/lab/generations/generations.h"
 #include "mmbox/lab/replay/redirect.h"
 
 namespace mmbox::lab {
 
-RecordedState::RecordedState(Image image, MigratetypeNumbering numbering, PcpLists pcp, OnDecision on_decision)
+namespace {
+
+template <class... Events>
+bool holds(const TraceEvent& event) {
+  return (std::holds_alternative<Events>(event) || ...);
+}
+
+}  // namespace
+
+RecordedKernel RecordedKernel::of(const Snapshot& snapshot) {
+  const Generation& generation = *generation_of_recording(snapshot.release()).generation;
+  return {.numbering = snapshot.numbering(),
+          .takes_by_extfrag = generation.take.fallback == FallbackRule::ClaimSteal,
+          .hides_reserve =
+              generation.pcp.lists == mmbox::PcpLists::OrderZero && generation.reserve.kind == ReserveKind::HighAtomic};
+}
+
+RecordedState::RecordedState(Image image, RecordedKernel kernel, PcpLists pcp, OnDecision on_decision)
     : image_(std::move(image)),
-      numbering_(numbering),
+      kernel_(kernel),
       pcp_(pcp),
       on_decision_(std::move(on_decision)),
       cpus_(image_.machine().view().cpu_nodes.size()) {
@@ -36,16 +55,10 @@ void RecordedState::apply(const TraceRecord& record) {
   cpu_ = record.cpu;
   const TraceEvent& event = record.event;
   // Every event of a refill, a spill or a steal but its last announces more of the same.
-  const bool busy =
-      std::holds_alternative<probe::RmqueueBulk>(event) || std::holds_alternative<MmPageAllocZoneLocked>(event) ||
-      std::holds_alternative<probe::FreePcppagesBulk>(event) || std::holds_alternative<probe::FreeOne>(event) ||
-      std::holds_alternative<MmPagePcpuDrain>(event) || std::holds_alternative<probe::Steal>(event) ||
-      std::holds_alternative<probe::MoveFreepagesBlock>(event) || std::holds_alternative<MmPageAllocExtfrag>(event) ||
-      std::holds_alternative<probe::IsolateFree>(event) || std::holds_alternative<probe::DrainZone>(event);
-  cpus_[cpu_.raw()].busy = busy;
-  if (std::holds_alternative<MmPageFree>(event) || std::holds_alternative<MmPageFreeBatched>(event) ||
-      std::holds_alternative<probe::BulkAlloc>(event))
-    cpus_[cpu_.raw()].refilling.reset();
+  cpus_[cpu_.raw()].busy = holds<probe::RmqueueBulk, MmPageAllocZoneLocked, probe::FreePcppagesBulk, probe::FreeOne,
+                                 MmPagePcpuDrain, probe::Steal, probe::MoveFreepagesBlock, probe::MoveBlock,
+                                 probe::MoveBlockP, probe::SetPageblockFlags, probe::SetPageblockMigratetype,
+                                 MmPageAllocExtfrag, probe::IsolateFree, probe::DrainZone, probe::DrainPages>(event);
   std::visit([this](const auto& e) { on(e); }, event);
 }
 
@@ -76,6 +89,14 @@ void RecordedState::unlink_if_on_pcp(FrameIndex index) {
     map().set_state(index, state.order(), FrameState{});
 }
 
+void RecordedState::clear_inside(FrameIndex index, unsigned order) {
+  for (FrameIndex i = index + 1; i < index + (FrameIndex{1} << order); ++i) {
+    unlink_if_on_pcp(i);
+    if (const FrameState state = map().state(i); state.kind() == FrameState::Kind::Allocated)
+      map().set_state(i, state.order(), FrameState{});
+  }
+}
+
 void RecordedState::set_allocated(FrameIndex index, unsigned order) {
   // Blocks fall apart without an event (a huge page is split): what was here may have had another order.
   if (const FrameState state = map().state(index); !state.is_none())
@@ -83,9 +104,11 @@ void RecordedState::set_allocated(FrameIndex index, unsigned order) {
   map().set_state(index, order, FrameState::allocated(order, FrameState::Compound::No));
 }
 
-void RecordedState::on(const probe::RmqueueBulk& e) {
-  if (view().pcp_shape.allows(e.order.raw()))
-    cpus_[cpu_.raw()].refilling = view().pcp_shape.index(e.order.raw(), pcp_list_type(e.migratetype));
+std::optional<Pfn> RecordedState::smallest(const Buddy& buddy, Order order, Migratetype type) {
+  for (unsigned o = order.raw(); o < kOrders; ++o)
+    if (const FrameIndex head = buddy.zone().lists[o][raw(type)].head; head != kNil)
+      return map().pfn(head);
+  return std::nullopt;
 }
 
 void RecordedState::on(const MmPageAllocZoneLocked& e) {
@@ -95,32 +118,73 @@ void RecordedState::on(const MmPageAllocZoneLocked& e) {
     return;
   }
   Buddy buddy = buddy_of(*index);
-  const auto taken = buddy.rmqueue_smallest(e.order.raw(), e.migratetype);
+  Migratetype type = e.migratetype;
+  if (kernel_.hides_reserve && e.order > Order{0} && smallest(buddy, e.order, type) != e.pfn &&
+      smallest(buddy, e.order, Migratetype::HighAtomic) == e.pfn) {
+    type = Migratetype::HighAtomic;
+    ++taken_["blocks of the high-atomic reserve, told with the request's type"];
+  }
+  const auto taken = buddy.rmqueue_smallest(e.order.raw(), type);
   const bool equal = taken && taken->index == *index;
-  if (taken)
-    buddy.count_free(-(std::int64_t{1} << e.order.raw()), e.migratetype);
+  if (taken && !buddy.counts_per_block())
+    buddy.count_free(-(std::int64_t{1} << e.order.raw()), type);
   decide(equal,
-         equal ? std::string{}
-               : fmt::format("block of order {} taken from {}", e.order.raw(), migratetype_name(e.migratetype)),
-         e.pfn, taken ? std::optional{map().pfn(taken->index)} : std::nullopt, e.order, e.migratetype);
+         equal ? std::string{} : fmt::format("block of order {} taken from {}", e.order.raw(), migratetype_name(type)),
+         e.pfn, taken ? std::optional{map().pfn(taken->index)} : std::nullopt, e.order, type);
   if (!equal) {
     if (taken)
-      buddy.free_one_page(taken->index, e.order.raw(), e.migratetype);
+      buddy.free_one_page(taken->index, e.order.raw(), type);
     if (!take_recorded(image_.machine(), e.pfn, e.order, cpu_))
       return;
     map().set_state(*index, e.order.raw(), FrameState{});
   }
-  const auto& refilling = cpus_[cpu_.raw()].refilling;
-  if (pcp_ == PcpLists::Ignored || !refilling || PcpShape::order(*refilling) != e.order.raw())
+  cpus_[cpu_.raw()].last_locked = e.pfn;
+  if (e.percpu_refill)
+    refill(*index, e.order, type);
+}
+
+void RecordedState::refill(FrameIndex index, Order order, Migratetype type) {
+  if (pcp_ == PcpLists::Ignored || !view().pcp_shape.allows(order.raw()) || pcp_list_type(type) != type)
     return;
-  PcpState& pageset = view().pageset(view().zone_of(*index).id, cpu_);
-  pageset.lists[*refilling].append(map(), *index, e.order.raw());
-  pageset.count += std::int32_t{1} << e.order.raw();
-  map().set_state(*index, e.order.raw(), FrameState::pcp(e.order.raw(), e.migratetype));
+  PcpState& pageset = view().pageset(view().zone_of(index).id, cpu_);
+  pageset.lists[view().pcp_shape.index(order.raw(), type)].append(map(), index, order.raw());
+  pageset.count += std::int32_t{1} << order.raw();
+  map().set_state(index, order.raw(), FrameState::pcp(order.raw(), type));
+}
+
+// Where nothing else tells of a foreign block: a claim of whole pageblocks takes the largest and gives the rest to the
+// request's type, a steal the smallest and leaves the rest where it is.
+void RecordedState::on(const MmPageAllocExtfrag& e) {
+  if (!kernel_.takes_by_extfrag)
+    return;
+  if (std::exchange(cpus_[cpu_.raw()].last_locked, std::nullopt) == e.pfn)
+    return;  // part of a pageblock was claimed: its blocks moved, and zone_locked told of the one taken
+  const unsigned found = e.fallback_order.raw();
+  const auto index = index_of(e.pfn, found);
+  if (!index || !map().is_free_head(*index, found))
+    return;  // direct compaction captures it: told by its free
+  Buddy buddy = buddy_of(*index);
+  const bool claims = found >= kPageblockOrder;
+  std::optional<Pfn> actual;
+  for (unsigned i = e.alloc_order.raw(); i < kOrders && !actual; ++i) {
+    const unsigned order = claims ? kMaxPageOrder - (i - e.alloc_order.raw()) : i;
+    if (const auto type = buddy.find_fallback(order, e.alloc_migratetype))
+      actual = map().pfn(buddy.zone().lists[order][raw(*type)].head);
+  }
+  decide(actual == e.pfn,
+         fmt::format("block of order {} of {} {} for {}", found, migratetype_name(e.fallback_migratetype),
+                     claims ? "claimed" : "stolen", migratetype_name(e.alloc_migratetype)),
+         e.pfn, actual, e.alloc_order, e.alloc_migratetype);
+  const Migratetype from = buddy.remove(*index, found);
+  const Migratetype rest = claims ? e.alloc_migratetype : from;
+  for (unsigned order = found; order-- > e.alloc_order.raw();)
+    buddy.insert(*index + (FrameIndex{1} << order), order, rest, Buddy::Place::Head);
+  buddy.count_free(-(std::int64_t{1} << e.alloc_order.raw()), rest);
+  refill(*index, e.alloc_order, e.alloc_migratetype);
 }
 
 void RecordedState::on(const MmPageAlloc& e) {
-  cpus_[cpu_.raw()].refilling.reset();
+  cpus_[cpu_.raw()].unreserving = false;
   const auto index = index_of(e.pfn, e.order.raw());
   if (!index)
     return;
@@ -138,6 +202,7 @@ void RecordedState::on(const MmPageAlloc& e) {
   if (pcp_ == PcpLists::Ignored)
     return;
   unlink_if_on_pcp(*index);
+  clear_inside(*index, e.order.raw());
   if (map().state(*index).kind() != FrameState::Kind::Buddy)
     set_allocated(*index, e.order.raw());
 }
@@ -152,6 +217,7 @@ void RecordedState::put_on_pcp(Pfn pfn, Order order, CpuId cpu) {
     map().set_state(*index, order.raw(), FrameState{});
     return;
   }
+  clear_inside(*index, order.raw());
   set_allocated(*index, order.raw());
   give_back(image_.machine(), pfn, order, cpu);
 }
@@ -175,6 +241,7 @@ void RecordedState::on(const probe::FreeOne& e) {
   }
   if (pcp_ == PcpLists::Followed) {
     unlink_if_on_pcp(*index);
+    clear_inside(*index, e.order.raw());
     if (const FrameState state = map().state(*index); state.kind() == FrameState::Kind::Allocated)
       map().set_state(*index, state.order(), FrameState{});
   }
@@ -232,6 +299,13 @@ void RecordedState::on(const probe::MoveFreepagesBlock& e) {
   }
 }
 
+void RecordedState::on(const probe::MoveBlock& e) {
+  if (const auto index = index_of(e.start)) {
+    ++events_;
+    buddy_of(*index).move_freepages_block(*index, e.new_type);
+  }
+}
+
 void RecordedState::on(const probe::SetPageblockFlags& e) {
   if ((e.mask & 7U) != 0)
     set_type(e.pfn, static_cast<unsigned>(e.flags & 7U));
@@ -239,10 +313,18 @@ void RecordedState::on(const probe::SetPageblockFlags& e) {
 
 void RecordedState::set_type(Pfn pfn, unsigned number) {
   const auto index = index_of(pfn);
-  if (!index || number >= numbering_.count())
+  if (!index || number >= kernel_.numbering.count())
     return;
   ++events_;
-  map().pageblock(*index).type = numbering_.type(number);
+  const Migratetype type = kernel_.numbering.type(number);
+  Buddy buddy = buddy_of(*index);
+  // A large block of the reserve is given back as it is, with no event but the types of its pageblocks.
+  if (kernel_.takes_by_extfrag && cpus_[cpu_.raw()].unreserving)
+    if (const FrameState state = map().state(*index); state.kind() == FrameState::Kind::Buddy &&
+                                                      state.order() >= kPageblockOrder &&
+                                                      state.type() == Migratetype::HighAtomic)
+      buddy.move_to_tail(*index, state.order(), type);
+  map().pageblock(*index).type = type;
 }
 
 void RecordedState::on(const probe::IsolateFree& e) {
@@ -301,6 +383,11 @@ void RecordedState::copy_lists_to(Machine& engine) const {
       deltas += pageset.stat.delta[0];
     }
     target.stat[0] = listed - deltas;
+    target.nr_free_highatomic = source.nr_free_highatomic;
+    target.stat[static_cast<std::size_t>(ZoneStat::FreePagesBlocks)] =
+        zone_stat_snapshot(from, source, ZoneStat::FreePagesBlocks);
+    for (std::size_t cpu = 0; cpu < from.cpu_nodes.size(); ++cpu)
+      to.pageset(target.id, CpuId{cpu}).stat.delta[static_cast<std::size_t>(ZoneStat::FreePagesBlocks)] = 0;
   }
 }
 

@@ -28,14 +28,23 @@ struct RecordedDecision {
   CpuId cpu;
 };
 
+/// How a kernel's events are to be read.
+struct RecordedKernel {
+  MigratetypeNumbering numbering{false};  ///< for the probes that give a type as a number
+  /// 6.12 on: a block of another type is taken with no event but the extfrag event.
+  bool takes_by_extfrag = false;
+  /// 5.10: zone_locked gives the request's type for a block of the high-atomic reserve.
+  bool hides_reserve = false;
+  [[nodiscard]] static RecordedKernel of(const Snapshot& snapshot);
+};
+
 class RecordedState {
  public:
   /// Whether per-cpu lists are followed too. Without, what is on them counts as in use.
   enum class PcpLists : bool { Ignored, Followed };
   using OnDecision = std::function<void(const RecordedDecision&)>;
 
-  /// `numbering` is that of the recorded kernel, for the probes that give a type as a number.
-  RecordedState(Image image, MigratetypeNumbering numbering, PcpLists pcp, OnDecision on_decision);
+  RecordedState(Image image, RecordedKernel kernel, PcpLists pcp, OnDecision on_decision);
 
   void apply(const TraceRecord& record);
   /// A free of `pfn` puts it on the CPU's list. Called where a free takes effect; which one that is, the trace alone
@@ -64,30 +73,40 @@ class RecordedState {
   void set_type(Pfn pfn, unsigned number);
   void unlink_if_on_pcp(FrameIndex index);
   void set_allocated(FrameIndex index, unsigned order);
+  /// A block that is one now was several before: none of them may stay on a per-cpu list.
+  void clear_inside(FrameIndex index, unsigned order);
+  /// A block has left the free lists: it goes to the end of a per-cpu list if its order and type have one. A request
+  /// that takes it straight from there is told by its own event.
+  void refill(FrameIndex index, Order order, Migratetype type);
+  /// The head of the smallest list of a type that holds `order`.
+  [[nodiscard]] std::optional<Pfn> smallest(const Buddy& buddy, Order order, Migratetype type);
 
   void on(const MmPageAllocZoneLocked& e);
   void on(const MmPageAlloc& e);
   void on(const probe::FreeOne& e);
+  void on(const MmPageAllocExtfrag& e);
   void on(const probe::Steal& e);
   void on(const probe::MoveFreepagesBlock& e);
+  void on(const probe::MoveBlock& e);
+  void on(const probe::UnreserveHighatomic&) { cpus_[cpu_.raw()].unreserving = true; }
   void on(const probe::SetPageblockFlags& e);
   void on(const probe::SetPageblockMigratetype& e) { set_type(e.pfn, e.migratetype & 7U); }
   void on(const probe::IsolateFree& e);
   void on(const probe::IsolateFreeRet& e);
   void on(const probe::ListHead& e);
-  void on(const probe::RmqueueBulk& e);
   template <class Other>
   void on(const Other&) {}
 
   struct Cpu {
     std::optional<Pfn> moved_by_steal;
     std::optional<std::pair<Pfn, Order>> isolating;
-    std::optional<unsigned> refilling;  // index of the per-cpu list
-    bool busy = false;                  // the last event is one that others of the same operation follow
+    std::optional<Pfn> last_locked;  // by the last zone_locked event: an extfrag event that follows is about it
+    bool unreserving = false;
+    bool busy = false;  // the last event is one that others of the same operation follow
   };
 
   Image image_;
-  MigratetypeNumbering numbering_;
+  RecordedKernel kernel_;
   PcpLists pcp_;
   OnDecision on_decision_;
   std::map<std::string, std::uint64_t> taken_;

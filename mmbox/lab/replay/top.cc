@@ -4,6 +4,7 @@
 
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "mmbox/lab/image/image.h"
 #include "mmbox/lab/replay/moments.h"
@@ -29,8 +30,11 @@ class TopReplay final : public PageContents {
         report_(report),
         story_(image_.machine()),
         zone_addresses_(window, image_.machine().view()),
+        stat_worker_(image_.machine().view()),
         kswapd_(image_.machine().view()),
-        recorded_(image_.copy(), base.numbering(), RecordedState::PcpLists::Followed,
+        takes_by_extfrag_(RecordedKernel::of(base).takes_by_extfrag),
+        releases_ranges_(view().env.rules->generation.free.ranges != RangeFree::PageByPage),
+        recorded_(image_.copy(), RecordedKernel::of(base), RecordedState::PcpLists::Followed,
                   [this](const RecordedDecision& decision) {
                     if (!decision.equal)
                       ++report_.divergence_kinds["the recorded lists could not be followed"];
@@ -57,8 +61,13 @@ class TopReplay final : public PageContents {
       recorded_.take_bulk(bulk->second);
       bulks_.erase(bulk);
     }
-    if (off_path_ && begun_.empty() && waiting_.empty() && !recorded_.in_operation()) {
+    if (off_path_ && waiting_.empty() && !recorded_.in_operation()) {
       recorded_.copy_lists_to(machine());
+      // What a request got whose event is still to come lies on the recorded lists.
+      for (const auto& [sequence, outcome] : begun_)
+        if (const Slot* request = window_.at(sequence); request != nullptr && outcome.pfn)
+          static_cast<void>(
+              ensure_allocated(machine(), *outcome.pfn, std::get<MmPageAlloc>(request->record.event).order, cpu_));
       off_path_ = false;
     }
   }
@@ -74,38 +83,67 @@ class TopReplay final : public PageContents {
       report_.taken_from_recording["watermark boosts ended by kswapd"] = kswapd_.boosts_ended();
   }
 
-  /// The steal that is being weighed is in the window: the trace says whether the pageblock was claimed.
+  /// The steal or claim for which a pageblock is weighed is in the window: the trace says whether it was claimed.
   PageCount movable_pages(Pfn begin, Pfn end) override {
     ++report_.taken_from_recording["pageblocks weighed in steals"];
     const Pfn block = begin.align_down(Order{kPageblockOrder});
-    bool stealing = false;
+    const std::optional<Weighed> weighed = takes_by_extfrag_ ? weighed_claim(block) : weighed_steal(block);
+    if (!weighed)
+      return image_.contents()->movable_pages(begin, end);
+    // Alike pages are the movable ones for a Movable request, and the others for a request of another type.
+    if (weighed->claimed != (weighed->type == Migratetype::Movable))
+      return PageCount{0};
+    return PageCount{weighed->type == Migratetype::Movable ? kPageblockPages : kPageblockPages - free_pages_of(block)};
+  }
+
+ private:
+  /// For which type a pageblock was weighed, and what came of it.
+  struct Weighed {
+    Migratetype type = Migratetype::Movable;
     bool claimed = false;
-    Migratetype start_type = Migratetype::Movable;
+  };
+  std::optional<Weighed> weighed_steal(Pfn block) {
+    std::optional<Weighed> weighed;
     for (std::uint64_t i = window_.position(); const Slot* slot = window_.at(i); ++i) {
       if (slot->record.cpu != cpu_)
         continue;
       const TraceEvent& event = slot->record.event;
       if (const auto* steal = std::get_if<probe::Steal>(&event)) {
-        if (stealing)
+        if (weighed)
           break;
-        stealing = steal->page.align_down(Order{kPageblockOrder}) == block;
-        start_type = steal->start_type;
-      } else if (const auto* flags = std::get_if<probe::SetPageblockFlags>(&event); flags != nullptr && stealing) {
-        claimed = claimed || ((flags->mask & 7U) != 0 && flags->pfn.align_down(Order{kPageblockOrder}) == block);
-      } else if (std::holds_alternative<MmPageAllocExtfrag>(event) && stealing) {
+        if (steal->page.align_down(Order{kPageblockOrder}) == block)
+          weighed = Weighed{steal->start_type};
+      } else if (const auto* flags = std::get_if<probe::SetPageblockFlags>(&event); flags != nullptr && weighed) {
+        weighed->claimed =
+            weighed->claimed || ((flags->mask & 7U) != 0 && flags->pfn.align_down(Order{kPageblockOrder}) == block);
+      } else if (std::holds_alternative<MmPageAllocExtfrag>(event) && weighed) {
         break;
       }
     }
-    if (!stealing)
-      return image_.contents()->movable_pages(begin, end);
-    // Alike pages are the movable ones for a Movable request, and the others for a request of another type.
-    const bool many = claimed == (start_type == Migratetype::Movable);
-    if (many)
-      return PageCount{start_type == Migratetype::Movable ? kPageblockPages : kPageblockPages - free_pages_of(block)};
-    return PageCount{0};
+    return weighed;
+  }
+  /// A claim moves the pageblock's blocks before anything else; one that comes to nothing leaves no event.
+  std::optional<Weighed> weighed_claim(Pfn block) {
+    if (!asking_)
+      return std::nullopt;
+    bool reserves = false;
+    for (std::uint64_t i = window_.position(); const Slot* slot = window_.at(i); ++i) {
+      if (slot->record.cpu != cpu_)
+        continue;
+      const TraceEvent& event = slot->record.event;
+      if (std::holds_alternative<probe::MoveBlockP>(event)) {
+        reserves = true;
+      } else if (const auto* move = std::get_if<probe::MoveBlock>(&event)) {
+        if (!reserves && move->start.align_down(Order{kPageblockOrder}) == block && move->new_type == *asking_)
+          return Weighed{*asking_, true};
+        reserves = false;
+      } else if (std::holds_alternative<MmPageAlloc>(event)) {
+        break;
+      }
+    }
+    return Weighed{*asking_, false};
   }
 
- private:
   void apply(const Slot& slot) {
     std::visit([&](const auto& event) { on(slot, event); }, slot.record.event);
   }
@@ -140,7 +178,9 @@ class TopReplay final : public PageContents {
     if (tell)
       machine().attach(&story_);
     Outcome outcome;
+    asking_ = event.migratetype;
     outcome.pfn = attempt(machine(), event, cpu_, slow);
+    asking_.reset();
     machine().attach(nullptr);
     return outcome;
   }
@@ -149,31 +189,137 @@ class TopReplay final : public PageContents {
     const Slot* slot = window_.at(sequence);
     if (slot == nullptr)
       return;
-    Outcome outcome = allocate(std::get<MmPageAlloc>(slot->record.event), slot->slow);
+    const auto& event = std::get<MmPageAlloc>(slot->record.event);
+    if (!slot->slow)
+      empty_list(event, slot->record.pid);
+    begin(sequence, event, slot->slow);
+  }
+
+  /// Runs a request whose event is still to come.
+  void begin(std::uint64_t sequence, const MmPageAlloc& event, bool slow) {
+    Outcome outcome = allocate(event, slow);
     if (!report_.first_divergence)
-      outcome.steps.emplace(story_);
-    begun_.erase(sequence);
-    begun_.emplace(sequence, std::move(outcome));
+      outcome.steps = story_;
+    begun_.insert_or_assign(sequence, std::move(outcome));
+  }
+
+  /// What the order of events leaves open. The event of a request comes after it got its page, that of a free before
+  /// the page reaches its list; a task that is interrupted or loses its CPU in between leaves room for others. It shows
+  /// when the recorded page lies on the right per-cpu list, but not on top.
+  ///
+  /// The pages above it are those of requests that are told later, if each was taken by a task that tells nothing else
+  /// of its own first: these requests are run now. Otherwise the page itself was taken earlier or came later: it is
+  /// lifted. True if that was so.
+  bool reorder(const MmPageAlloc& event, std::int32_t pid) {
+    constexpr std::size_t kMaxAbove = 256;
+    const auto index = index_of(event.pfn);
+    if (!index || event.migratetype > Migratetype::Reclaimable || !view().pcp_shape.allows(event.order.raw()) ||
+        map().state(*index).kind() != FrameState::Kind::Pcp)
+      return false;
+    const unsigned order = event.order.raw();
+    PcpState& pageset = view().pageset(view().zone_of(*index).id, cpu_);
+    PcpList& list = pageset.lists[view().pcp_shape.index(order, event.migratetype)];
+    std::vector<FrameIndex> above;
+    FrameIndex at = list.head;
+    for (; at != *index && at != kNil && above.size() < kMaxAbove; at = map().links(at, order).next)
+      above.push_back(at);
+    if (at != *index || above.empty())
+      return false;
+    std::vector<std::uint64_t> told_later;
+    for (const FrameIndex page : above)
+      if (const auto later = told_later_by_another(map().pfn(page), event.order, pid))
+        told_later.push_back(*later);
+      else
+        break;
+    if (told_later.size() == above.size()) {
+      run_now(told_later);
+      return false;
+    }
+    ++report_.taken_from_recording["per-cpu pages taken earlier or freed later than their event"];
+    const FrameIndex before = map().links(*index, order).prev;
+    const FrameIndex next = map().links(*index, order).next;
+    map().links(before, order).next = next;
+    (next == kNil ? list.tail : map().links(next, order).prev) = before;
+    map().links(list.head, order).prev = *index;
+    map().links(*index, order) = {list.head, kNil};
+    list.head = *index;
+    return true;
+  }
+  /// A request that refills a per-cpu list found it empty: what lies there in the engine belongs to requests that are
+  /// told later, if all of it does.
+  void empty_list(const MmPageAlloc& event, std::int32_t pid) {
+    const auto index = index_of(event.pfn);
+    const auto* taken = std::get_if<MmPageAllocZoneLocked>(&window_.current().record.event);
+    const bool refills = taken == nullptr || taken->percpu_refill;
+    if (!index || !refills || event.migratetype > Migratetype::Reclaimable ||
+        !view().pcp_shape.allows(event.order.raw()) || map().state(*index).kind() == FrameState::Kind::Pcp)
+      return;
+    const unsigned order = event.order.raw();
+    const PcpState& pageset = view().pageset(view().zone_of(*index).id, cpu_);
+    const PcpList& list = pageset.lists[view().pcp_shape.index(order, event.migratetype)];
+    std::vector<std::uint64_t> told_later;
+    for (FrameIndex at = list.head; at != kNil; at = map().links(at, order).next) {
+      const auto later = told_later_by_another(map().pfn(at), event.order, pid);
+      if (!later)
+        return;
+      told_later.push_back(*later);
+    }
+    run_now(told_later);
+  }
+  void run_now(const std::vector<std::uint64_t>& requests) {
+    for (const std::uint64_t sequence : requests) {
+      ++report_.taken_from_recording["requests that got their page before the event of another, told later"];
+      open_.insert(sequence);
+      const Slot* slot = window_.at(sequence);
+      begin(sequence, std::get<MmPageAlloc>(slot->record.event), slot->slow);
+    }
+  }
+  /// The request that gets a page next, if a task other than `pid` makes it, and has made none since.
+  std::optional<std::uint64_t> told_later_by_another(Pfn pfn, Order order, std::int32_t pid) {
+    constexpr std::uint64_t kLookAhead = 8192;
+    std::unordered_map<std::int32_t, bool> has_asked;
+    for (std::uint64_t i = window_.position() + 1; i < window_.position() + kLookAhead; ++i) {
+      const Slot* slot = window_.at(i);
+      if (slot == nullptr)
+        return std::nullopt;
+      if (slot->record.cpu != cpu_)
+        continue;
+      const auto* alloc = std::get_if<MmPageAlloc>(&slot->record.event);
+      if (alloc == nullptr)
+        continue;
+      if (alloc->pfn == pfn && alloc->order == order && slot->record.pid != pid && !has_asked[slot->record.pid] &&
+          !begun_.contains(i))
+        return i;
+      if (alloc->pfn == pfn)
+        return std::nullopt;
+      has_asked[slot->record.pid] = true;
+    }
+    return std::nullopt;
   }
 
   void on(const Slot& slot, const MmPageAlloc& event) {
     ++report_.events;
+    auto begun = begun_.extract(window_.position());
     if (slot.captured) {
+      if (!begun.empty() && begun.mapped().pfn)
+        give_back(machine(), *begun.mapped().pfn, event.order, cpu_);
       ++report_.taken_from_recording["blocks captured by direct compaction"];
       if (!ensure_allocated(machine(), event.pfn, event.order, cpu_))
         ++report_.divergence_kinds["captured block is not free in the engine"];
       return;
     }
-    const auto run = [&] {
-      if (!slot.began_earlier)
-        return allocate(event, slot.slow);
-      auto begun = begun_.extract(window_.position());
-      return begun.empty() ? Outcome{} : std::move(begun.mapped());
-    };
-    Outcome outcome = run();
+    Outcome outcome;
+    if (!begun.empty()) {
+      outcome = std::move(begun.mapped());
+    } else if (!slot.began_earlier) {
+      if (reorder(event, slot.record.pid))
+        open_.insert(window_.position());
+      outcome = allocate(event, slot.slow);
+    }
     const std::optional<Pfn> recorded = event.pfn == kNoPfn ? std::nullopt : std::optional{event.pfn};
     const bool equal = outcome.pfn == recorded;
-    report_.count(equal, event.order, event.migratetype, cpu_);
+    if (open_.erase(window_.position()) == 0 || !equal)
+      report_.count(equal, event.order, event.migratetype, cpu_);
     if (!equal)
       diverge(slot, event, recorded, std::move(outcome));
   }
@@ -264,10 +410,63 @@ class TopReplay final : public PageContents {
   }
 
   void on(const Slot& slot, const MmPageFree& event) {
-    if (!slot.batched)
+    if (slot.kept || in_range_.erase(window_.position()) != 0)
+      return;
+    if (!slot.batched && !(releases_ranges_ && event.order == Order{0} && free_range(slot, event.pfn)))
       free_block(event.pfn, event.order, slot.straight);
   }
-  void on(const Slot&, const MmPageFreeBatched& event) { free_block(event.pfn, Order{0}, false); }
+  /// Pages that a task freed one after the other, ascending, may have been one range, which 7.2 releases in the largest
+  /// blocks that fit: it shows when a block of them is next heard of. False if they were single pages.
+  bool free_range(const Slot& slot, Pfn first) {
+    std::vector<std::uint64_t> later;
+    for (std::uint64_t i = window_.position() + 1; const Slot* next = window_.at(i); ++i) {
+      if (next->record.cpu != cpu_)
+        continue;
+      const auto* free = std::get_if<MmPageFree>(&next->record.event);
+      if (free == nullptr || next->record.pid != slot.record.pid || next->batched || free->order != Order{0} ||
+          free->pfn != first + PageCount{later.size() + 1})
+        break;
+      later.push_back(i);
+    }
+    const PfnRange range{first, first + PageCount{later.size() + 1}};
+    if (later.empty() || !heard_of_as_block(range, later.back()))
+      return false;
+    ++report_.taken_from_recording["ranges of pages released in blocks"];
+    in_range_.insert(later.begin(), later.end());
+    for (Pfn pfn = range.begin; pfn < range.end; pfn = pfn + PageCount{1}) {
+      ++report_.events;
+      if (!index_of(pfn) || (!machine().frame_state(pfn).is_allocated_as(0) && !settle(pfn, Order{0})))
+        return true;
+    }
+    for (Pfn pfn = range.begin; pfn < range.end;) {
+      unsigned order = kMaxPageOrder;
+      while (!pfn.is_aligned(Order{order}) || pfn + PageCount::in(Order{order}) > range.end)
+        --order;
+      recorded_.put_on_pcp(pfn, Order{order}, cpu_);
+      pfn = pfn + PageCount::in(Order{order});
+    }
+    machine().free_range(range, cpu_);
+    return true;
+  }
+  /// Whether a block of more than one page is the first that is heard of these pages after `sequence`.
+  bool heard_of_as_block(PfnRange range, std::uint64_t sequence) {
+    const auto block_in_range = [&](Pfn pfn, Order order) -> std::optional<bool> {
+      if (pfn < range.begin || pfn >= range.end)
+        return std::nullopt;
+      return order > Order{0};
+    };
+    for (std::uint64_t i = sequence + 1; const Slot* slot = window_.at(i); ++i) {
+      std::optional<bool> heard;
+      if (const auto* alloc = std::get_if<MmPageAlloc>(&slot->record.event))
+        heard = block_in_range(alloc->pfn, alloc->order);
+      else if (const auto* one = std::get_if<probe::FreeOne>(&slot->record.event))
+        heard = block_in_range(one->pfn, one->order);
+      if (heard)
+        return *heard;
+    }
+    return false;
+  }
+  void on(const Slot& slot, const MmPageFreeBatched& event) { free_block(event.pfn, slot.order, false); }
   void on(const Slot&, const probe::SplitPage& event) {
     if (machine().frame_state(event.page).is_allocated_as(event.order.raw()))
       machine().split(event.page, event.order);
@@ -280,7 +479,9 @@ class TopReplay final : public PageContents {
         .gfp = event.gfp, .order = Order{0}, .cpu = cpu_, .node = {}, .nodemask = {}, .task = nullptr};
     std::vector<Pfn> pages(static_cast<std::size_t>(std::clamp(event.pages, 0, 4096)), kNoPfn);
     // Where a single allocation serves instead, it is in the trace like any other.
+    asking_ = gfp_migratetype(event.gfp);
     const std::size_t got = take_bulk<NoSync>(view(), request, pages);
+    asking_.reset();
     // The recorded lists get these pages by the refill events that are still to come.
     auto& taken = bulks_[cpu_.raw()];
     taken.insert(taken.end(), pages.begin(), pages.end());
@@ -296,6 +497,18 @@ class TopReplay final : public PageContents {
       return;  // nothing came of it
     ++report_.taken_from_recording["drains of per-cpu lists"];
     machine().drain(*zone, CpuId{event.cpu});
+  }
+  void on(const Slot&, const probe::DrainPages& event) {
+    if (event.cpu >= view().cpu_nodes.size())
+      return;
+    ++report_.taken_from_recording["drains of per-cpu lists"];
+    machine().drain(CpuId{event.cpu});
+  }
+  void on(const Slot&, const probe::DecayPcp&) {
+    if (!stat_worker_.begins(cpu_))
+      return;
+    ++report_.taken_from_recording["folds of per-cpu counters, told by the decay of per-cpu lists"];
+    machine().fold(cpu_, FoldBy::StatWorker);
   }
   void on(const Slot&, const probe::FoldVmstat& event) {
     ++report_.taken_from_recording["folds of per-cpu counters"];
@@ -343,16 +556,20 @@ class TopReplay final : public PageContents {
 
   void on(const Slot&, const probe::UnreserveHighatomic&) { unreserving_[cpu_.raw()] = true; }
   void on(const Slot&, const probe::SetPageblockFlags& event) {
-    const auto index = index_of(event.pfn);
-    if ((event.mask & 7U) == 0 || !index || !unreserving_[cpu_.raw()])
-      return;
-    if (map().pageblock(*index).type != Migratetype::HighAtomic)
+    if ((event.mask & 7U) != 0)
+      unreserve(event.pfn, static_cast<unsigned>(event.flags & 7U));
+  }
+  void on(const Slot&, const probe::SetPageblockMigratetype& event) { unreserve(event.pfn, event.migratetype & 7U); }
+  void unreserve(Pfn pfn, unsigned number) {
+    const auto index = index_of(pfn);
+    if (!index || !unreserving_[cpu_.raw()] || map().pageblock(*index).type != Migratetype::HighAtomic ||
+        number >= base_.numbering().count())
       return;
     ++report_.taken_from_recording["high-atomic pageblocks given back"];
     ZoneState& zone = view().zone_of(*index);
     zone.nr_reserved_highatomic -= std::min<std::int64_t>(zone.nr_reserved_highatomic, kPageblockPages);
     Buddy buddy = view().buddy(zone, cpu_);
-    const Migratetype type = base_.numbering().type(static_cast<unsigned>(event.flags & 7U));
+    const Migratetype type = base_.numbering().type(number);
     buddy.set_pageblock_type(*index, type);
     buddy.move_freepages_block(*index, type);
     unreserving_[cpu_.raw()] = false;
@@ -371,9 +588,15 @@ class TopReplay final : public PageContents {
   Story story_;
   CpuId cpu_;
   std::unordered_map<std::uint64_t, Outcome> begun_;
+  std::unordered_set<std::uint64_t> open_;           // requests whose place in the order was taken from the recording
   std::unordered_map<std::uint64_t, Slot> waiting_;  // causes whose first effect is still to come
   ZoneAddresses zone_addresses_;
+  StatWorker stat_worker_;
   KswapdRuns kswapd_;
+  bool takes_by_extfrag_;
+  bool releases_ranges_;
+  std::unordered_set<std::uint64_t> in_range_;  // frees of a range that has been released
+  std::optional<Migratetype> asking_;           // the type of the request that is being run
   std::unordered_map<std::size_t, std::pair<Pfn, Order>> isolating_;
   std::unordered_map<std::size_t, bool> unreserving_;
   std::unordered_map<std::size_t, std::vector<Pfn>> bulks_;  // by CPU: pages taken in bulk, not yet told to recorded_

@@ -62,6 +62,12 @@ void KswapdRuns::lower_boosts() {
   boosts_.clear();
 }
 
+StatWorker::StatWorker(const MachineView& machine) {
+  for (const ZoneState& zone : machine.zones)
+    zones_ += zone.is_populated() ? 1U : 0U;
+  zones_ = std::max<std::size_t>(zones_, 1);
+}
+
 std::optional<ZoneId> ZoneAddresses::find(std::uint64_t address) {
   const auto known = known_.find(address);
   if (known != known_.end())

@@ -37,6 +37,19 @@ class KswapdRuns {
   std::uint64_t boosts_ended_ = 0;
 };
 
+/// Runs of the statistics worker in traces without the probe of its fold: since 6.7 it decays each populated zone's
+/// per-cpu list in turn, which has a probe.
+class StatWorker {
+ public:
+  explicit StatWorker(const MachineView& machine);
+  /// Counts a DecayPcp event. True for the first of a run.
+  [[nodiscard]] bool begins(CpuId cpu) { return seen_[cpu.raw()]++ % zones_ == 0; }
+
+ private:
+  std::size_t zones_ = 0;
+  std::unordered_map<std::size_t, std::size_t> seen_;  // by CPU
+};
+
 /// Zones by their kernel address, which a probe gives: told by the first block that a refill or a return there moves.
 class ZoneAddresses {
  public:

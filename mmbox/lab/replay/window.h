@@ -23,6 +23,8 @@ namespace mmbox::lab {
 struct Marks {
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
   bool batched = false;               ///< MmPageFree: goes to its per-cpu list at its MmPageFreeBatched
+  bool kept = false;                  ///< MmPageFree: compaction keeps the block as a target, it is not freed
+  Order order{0};                     ///< MmPageFreeBatched: of the block, which since 6.10 may be large
   std::uint64_t request = kNone;      ///< first internal event of a request: the sequence number of its MmPageAlloc
   std::uint64_t cause = kNone;        ///< first effect of an earlier free, drain or bulk request: that one's number
   bool takes_effect_later = false;    ///< a free, drain or bulk request that waits for its first effect
@@ -78,22 +80,19 @@ class TraceWindow {
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
-  struct Cpu {
+  /// A task on a CPU: another one may run between the events of its request.
+  struct Task {
     std::uint64_t request_begin = Slot::kNone;  // first internal event since the last event that ends something
     bool slow = false;
     std::uint64_t cause = Slot::kNone;  // a free, drain or bulk request without an effect so far
+    Pfn kept_by_compaction = kNoPfn;
     bool in_bulk = false;
+    bool moves_for_reserve = false;         // the next MoveBlock is a reserve's or an isolation's
     std::uint64_t last_free = Slot::kNone;  // an MmPageFree that nothing has followed yet
   };
   Expected<bool> fill();
   void enter(std::uint64_t sequence);
   Slot* slot(std::uint64_t sequence) { return sequence - first_ < size_ ? &slots_[sequence % kRecords] : nullptr; }
-  Cpu& cpu_of(const Slot& slot) {
-    const std::size_t cpu = slot.record.cpu.raw();
-    if (cpu >= cpus_.size())
-      cpus_.resize(cpu + 1);
-    return cpus_[cpu];
-  }
 
   TraceReader& reader_;
   std::vector<Slot> slots_{kRecords};  // a ring: each at its sequence number
@@ -101,7 +100,21 @@ class TraceWindow {
   std::uint64_t size_ = 0;
   bool begun_ = false;
   bool ended_ = false;
-  std::vector<Cpu> cpus_;
+  [[nodiscard]] static std::uint64_t key(const TraceRecord& record) {
+    return record.cpu.raw() << 32 | static_cast<std::uint32_t>(record.pid);
+  }
+  std::unordered_map<std::uint64_t, Task> tasks_;  // by CPU and pid
+  /// The task that told something last on a CPU.
+  struct Running {
+    std::uint64_t key = 0;
+    Task* task = nullptr;  // of tasks_, whose elements stay where they are
+  };
+  Running& running_on(CpuId cpu) {
+    if (cpu.raw() >= running_.size())
+      running_.resize(cpu.raw() + 1);
+    return running_[cpu.raw()];
+  }
+  std::vector<Running> running_;                                 // by CPU
   PfnMap open_frees_;                                            // pfn -> sequence of its MmPageFree
   std::unordered_map<std::uint64_t, std::uint64_t> captures_;    // pfn -> sequence of its FreeOne
   std::unordered_map<std::int32_t, std::uint64_t> kswapd_last_;  // pid -> its last record in a run
