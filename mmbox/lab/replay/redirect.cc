@@ -20,27 +20,26 @@ std::optional<FrameIndex> before_on(const PcpList& list, const MemMap& map, Fram
 bool unlink_pcp(const MachineView& view, FrameIndex index, unsigned order) {
   const ZoneState& zone = view.zone_of(index);
   const MemMap& map = view.env.map;
-  const auto unlink = [&](auto has) {
+  const unsigned l = view.pcp_shape.index(order, pcp_list_type(map.state(index).type()));
+  const auto unlink = [&](auto may_have) {
     for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu) {
       PcpState& pageset = view.pageset(zone.id, CpuId{cpu});
-      for (unsigned l = 0; l < view.pcp_shape.lists(); ++l) {
-        PcpList& list = pageset.lists[l];
-        if (PcpShape::order(l) != order || list.head == kNil || !has(list))
-          continue;
-        const auto before = before_on(list, map, index, order);
-        if (!before)
-          continue;
-        const FrameIndex next = map.links(index, order).next;
-        (*before == kNil ? list.head : map.links(*before, order).next) = next;
-        (next == kNil ? list.tail : map.links(next, order).prev) = *before;
-        pageset.count -= std::int32_t{1} << order;
-        map.set_state(index, order, FrameState{});
-        return true;
-      }
+      PcpList& list = pageset.lists[l];
+      if (list.head == kNil || !may_have(list))
+        continue;
+      const auto before = before_on(list, map, index, order);
+      if (!before)
+        continue;
+      const FrameIndex next = map.links(index, order).next;
+      (*before == kNil ? list.head : map.links(*before, order).next) = next;
+      (next == kNil ? list.tail : map.links(next, order).prev) = *before;
+      pageset.count -= std::int32_t{1} << order;
+      map.set_state(index, order, FrameState{});
+      return true;
     }
     return false;
   };
-  // Its list is told by its ends, before any list is gone through.
+  // Whose list it is, is told by the ends, before any list is gone through.
   return unlink([&](const PcpList& list) { return list.head == index || list.tail == index; }) ||
          unlink([](const PcpList&) { return true; });
 }
