@@ -173,9 +173,13 @@ class TopReplay final : public PageContents {
 
   /// Runs a request's attempts; what happens between them (reclaim, compaction) comes from the trace by itself.
   Outcome allocate(const MmPageAlloc& event, bool slow) {
-    const bool tell = !report_.first_divergence;
     story_.clear();
-    if (tell)
+    // Most requests have nothing to tell.
+    const FrameIndex at_once =
+        slow ? kNil : take_at_once<NoSync>(view(), event.gfp.without(gfp::kHardwall), event.order.raw(), cpu_);
+    if (at_once != kNil)
+      return {map().pfn(at_once), {}};
+    if (!report_.first_divergence)
       machine().attach(&story_);
     Outcome outcome;
     asking_ = event.migratetype;
@@ -334,6 +338,9 @@ class TopReplay final : public PageContents {
                      .expected = name_of(recorded),
                      .actual = name_of(outcome.pfn),
                      .context = (outcome.steps ? *outcome.steps : story_).lines()};
+      if (outcome.pfn && report_.first_divergence->context.empty())
+        report_.first_divergence->context.emplace_back(
+            "the first block of a per-cpu list; the zone is above its marks");
       const auto index = recorded ? index_of(*recorded) : std::nullopt;
       if (index)
         for (std::string& line : describe_zone(machine(), view().zone_of(*index).id))

@@ -22,16 +22,16 @@ namespace mmbox::lab {
 /// What later records said about one in the window.
 struct Marks {
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
-  bool batched = false;               ///< MmPageFree: goes to its per-cpu list at its MmPageFreeBatched
-  bool kept = false;                  ///< MmPageFree: compaction keeps the block as a target, it is not freed
-  Order order{0};                     ///< MmPageFreeBatched: of the block, which since 6.10 may be large
   std::uint64_t request = kNone;      ///< first internal event of a request: the sequence number of its MmPageAlloc
   std::uint64_t cause = kNone;        ///< first effect of an earlier free, drain or bulk request: that one's number
+  unsigned captured_order = 0;        ///< FreeOne with a captured block: the order of the request that gets it
+  Order order{0};                     ///< MmPageFreeBatched: of the block, which since 6.10 may be large
+  bool batched = false;               ///< MmPageFree: goes to its per-cpu list at its MmPageFreeBatched
+  bool kept = false;                  ///< MmPageFree: compaction keeps the block as a target, it is not freed
   bool takes_effect_later = false;    ///< a free, drain or bulk request that waits for its first effect
   bool began_earlier = false;         ///< MmPageAlloc: its request was run at an earlier slot
   bool slow = false;                  ///< MmPageAlloc: the request had left the fast path
   bool captured_for_request = false;  ///< FreeOne: direct compaction captured a block here, and a request got it
-  unsigned captured_order = 0;        ///< FreeOne with a captured block: the order of the request that gets it
   bool captured = false;              ///< MmPageAlloc: the block was captured by direct compaction
   bool straight = false;              ///< MmPageFree of a per-cpu order: went past the per-cpu list
   bool reclaim_ends = false;          ///< the last sign of life of a kswapd run
@@ -57,8 +57,8 @@ class PfnMap {
   }
 
  private:
-  static constexpr std::uint64_t kChunk = 512;
-  static constexpr std::uint64_t kChunks = 1U << 19;  // 1 TiB
+  static constexpr std::uint64_t kChunk = 2048;
+  static constexpr std::uint64_t kChunks = 1U << 17;  // 1 TiB
   using Chunk = std::array<std::uint64_t, kChunk>;
   std::vector<std::unique_ptr<Chunk>> chunks_{kChunks};
 };
