@@ -50,9 +50,9 @@ nlohmann::ordered_json to_json(const lab::ReplayReport& report) {
                               {"checked", report.decisions.checked},
                               {"agreed", report.decisions.agreed},
                               {"agreement", report.decisions.agreement()},
-                              {"by_order", to_json(report.by_order)},
-                              {"by_type", to_json(report.by_type)},
-                              {"by_cpu", to_json(report.by_cpu)}};
+                              {"by_order", to_json(report.by_order())},
+                              {"by_type", to_json(report.by_type())},
+                              {"by_cpu", to_json(report.by_cpu())}};
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const lab::ComparedSnapshot& snapshot : report.snapshots) {
     nlohmann::ordered_json differences = nlohmann::ordered_json::array();
@@ -99,9 +99,9 @@ void write_text(const lab::ReplayReport& report, std::ostream& out) {
       out << fmt::format("  {} {}/{}", key, tally.agreed, tally.checked);
     out << '\n';
   };
-  table("order", report.by_order);
-  table("type", report.by_type);
-  table("cpu", report.by_cpu);
+  table("order", report.by_order());
+  table("type", report.by_type());
+  table("cpu", report.by_cpu());
   out << fmt::format("  snapshots compared {}, equal {}\n", report.snapshots.size(), report.snapshots_equal());
   for (const lab::ComparedSnapshot& snapshot : report.snapshots) {
     out << fmt::format(

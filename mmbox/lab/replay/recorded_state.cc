@@ -128,8 +128,9 @@ void RecordedState::on(const MmPageAllocZoneLocked& e) {
   const bool equal = taken && taken->index == *index;
   if (taken && !buddy.counts_per_block())
     buddy.count_free(-(std::int64_t{1} << e.order.raw()), type);
-  decide(equal, fmt::format("block of order {} taken from {}", e.order.raw(), migratetype_name(type)), e.pfn,
-         taken ? std::optional{map().pfn(taken->index)} : std::nullopt, e.order, type);
+  decide(equal,
+         equal ? std::string{} : fmt::format("block of order {} taken from {}", e.order.raw(), migratetype_name(type)),
+         e.pfn, taken ? std::optional{map().pfn(taken->index)} : std::nullopt, e.order, type);
   if (!equal) {
     if (taken)
       buddy.free_one_page(taken->index, e.order.raw(), type);

@@ -19,7 +19,7 @@ namespace mmbox::lab {
 /// One step of the recorded kernel that the rules decide as well.
 struct RecordedDecision {
   bool equal;
-  std::string what;
+  std::string what;           ///< if not equal
   Pfn expected;               ///< the kernel's choice
   std::optional<Pfn> actual;  ///< what the rules choose; nullopt: nothing
   Order order;

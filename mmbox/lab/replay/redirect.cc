@@ -3,34 +3,45 @@
 namespace mmbox::lab {
 namespace {
 
-/// Unlinks a page from whichever per-cpu list of its zone holds it.
+/// The block before one on a list; kNil for the first. nullopt if it is not on it. The ends are where blocks leave,
+/// nearly always.
+std::optional<FrameIndex> before_on(const PcpList& list, const MemMap& map, FrameIndex index, unsigned order) {
+  if (list.head == index)
+    return kNil;
+  if (list.head != kNil && list.tail == index)
+    return map.links(index, order).prev;
+  FrameIndex before = list.head;
+  while (before != kNil && map.links(before, order).next != index)
+    before = map.links(before, order).next;
+  return before == kNil ? std::nullopt : std::optional{before};
+}
+
+/// Unlinks a block from whichever per-cpu list of its zone holds it.
 bool unlink_pcp(const MachineView& view, FrameIndex index, unsigned order) {
   const ZoneState& zone = view.zone_of(index);
   const MemMap& map = view.env.map;
-  const unsigned list = view.pcp_shape.index(order, pcp_list_type(map.state(index).type()));
-  const auto owner = [&](FrameIndex head) -> PcpState* {
-    for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu)
-      if (PcpState& pageset = view.pageset(zone.id, CpuId{cpu});
-          pageset.lists[list].head == head || view.cpu_nodes.size() == 1)
-        return &pageset;
-    return nullptr;
-  };
-  // Only its first block tells whose list it is.
-  PcpState* pageset = nullptr;
-  for (FrameIndex at = index; at != kNil && pageset == nullptr; at = map.links(at, order).prev)
-    pageset = owner(at);
-  if (pageset == nullptr)
+  const unsigned l = view.pcp_shape.index(order, pcp_list_type(map.state(index).type()));
+  const auto unlink = [&](auto may_have) {
+    for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu) {
+      PcpState& pageset = view.pageset(zone.id, CpuId{cpu});
+      PcpList& list = pageset.lists[l];
+      if (list.head == kNil || !may_have(list))
+        continue;
+      const auto before = before_on(list, map, index, order);
+      if (!before)
+        continue;
+      const FrameIndex next = map.links(index, order).next;
+      (*before == kNil ? list.head : map.links(*before, order).next) = next;
+      (next == kNil ? list.tail : map.links(next, order).prev) = *before;
+      pageset.count -= std::int32_t{1} << order;
+      map.set_state(index, order, FrameState{});
+      return true;
+    }
     return false;
-  const auto [next, before] = map.links(index, order);
-  const bool first = pageset->lists[list].head == index;
-  (first ? pageset->lists[list].head : map.links(before, order).next) = next;
-  if (next == kNil)
-    pageset->lists[list].tail = first ? kNil : before;
-  else
-    map.links(next, order).prev = first ? kNil : before;
-  pageset->count -= std::int32_t{1} << order;
-  map.set_state(index, order, FrameState{});
-  return true;
+  };
+  // Whose list it is, is told by the ends, before any list is gone through.
+  return unlink([&](const PcpList& list) { return list.head == index || list.tail == index; }) ||
+         unlink([](const PcpList&) { return true; });
 }
 
 }  // namespace

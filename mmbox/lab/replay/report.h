@@ -49,9 +49,6 @@ struct ReplayReport {
   std::string source;    ///< the file
   std::uint64_t events = 0;
   Tally decisions;
-  std::map<unsigned, Tally> by_order;
-  std::map<std::string, Tally> by_type;
-  std::map<std::size_t, Tally> by_cpu;
   std::optional<Divergence> first_divergence;
   std::vector<ComparedSnapshot> snapshots;
   /// What was taken from the recording because it hangs on things outside the allocator, by kind.
@@ -62,9 +59,21 @@ struct ReplayReport {
 
   void count(bool equal, Order order, Migratetype type, CpuId cpu) {
     decisions.count(equal);
-    by_order[order.raw()].count(equal);
-    by_type[std::string{migratetype_name(type)}].count(equal);
-    by_cpu[cpu.raw()].count(equal);
+    order_tallies_[order.raw()].count(equal);
+    type_tallies_[raw(type)].count(equal);
+    if (cpu.raw() >= cpu_tallies_.size())
+      cpu_tallies_.resize(cpu.raw() + 1);
+    cpu_tallies_[cpu.raw()].count(equal);
+  }
+  [[nodiscard]] std::map<unsigned, Tally> by_order() const {
+    return counted<unsigned>(order_tallies_, [](std::size_t order) { return static_cast<unsigned>(order); });
+  }
+  [[nodiscard]] std::map<std::string, Tally> by_type() const {
+    return counted<std::string>(type_tallies_,
+                                [](std::size_t type) { return migratetype_name(static_cast<Migratetype>(type)); });
+  }
+  [[nodiscard]] std::map<std::size_t, Tally> by_cpu() const {
+    return counted<std::size_t>(cpu_tallies_, [](std::size_t cpu) { return cpu; });
   }
   [[nodiscard]] std::size_t snapshots_equal() const {
     std::size_t equal = 0;
@@ -75,6 +84,21 @@ struct ReplayReport {
   [[nodiscard]] bool agrees() const {
     return decisions.checked == decisions.agreed && snapshots_equal() == snapshots.size();
   }
+
+ private:
+  /// The tallies that counted anything, under their names.
+  template <class Key, class Tallies, class Name>
+  static std::map<Key, Tally> counted(const Tallies& tallies, Name name) {
+    std::map<Key, Tally> map;
+    for (std::size_t i = 0; i < tallies.size(); ++i)
+      if (tallies[i].checked != 0)
+        map.emplace(name(i), tallies[i]);
+    return map;
+  }
+
+  std::array<Tally, 256> order_tallies_{};  // by any order that a record can have
+  std::array<Tally, kMigratetypes> type_tallies_{};
+  std::vector<Tally> cpu_tallies_;
 };
 
 }  // namespace mmbox::lab

@@ -163,7 +163,7 @@ std::vector<std::string> Story::lines() const {
   std::vector<std::string> lines;
   lines.reserve(events_.size());
   for (const Event& event : events_)
-    lines.push_back(std::visit(Line{machine_}, event));
+    lines.push_back(std::visit(Line{*machine_}, event));
   return lines;
 }
 

@@ -12,7 +12,7 @@ namespace mmbox::lab {
 /// Keeps the events of one request (or free), to be told as lines of text, indented by depth, if anybody asks.
 class Story final : public EventSink {
  public:
-  explicit Story(const Machine& machine) : machine_(machine) {}
+  explicit Story(const Machine& machine) : machine_(&machine) {}
   void clear() { events_.clear(); }
   /// The machine is named as it is now: zones, not their numbers, which the events hold.
   [[nodiscard]] std::vector<std::string> lines() const;
@@ -41,7 +41,7 @@ class Story final : public EventSink {
                              MmPageAllocExtfrag, MmVmscanWakeupKswapd, FreeOnePage, StealFallback, StealWeighed,
                              MoveFreepagesBlock, SetPageblockType, RmqueueBulk, FreePcppagesBulk, ZoneChecked,
                              AttemptBegins, HighAtomicReserve, WatermarkBoost>;
-  const Machine& machine_;
+  const Machine* machine_;
   std::vector<Event> events_;
 };
 

@@ -168,22 +168,24 @@ class TopReplay final : public PageContents {
 
   struct Outcome {
     std::optional<Pfn> pfn;
-    std::vector<std::string> steps;
+    std::optional<Story> steps;  ///< of a request that was run at an earlier slot
   };
 
   /// Runs a request's attempts; what happens between them (reclaim, compaction) comes from the trace by itself.
   Outcome allocate(const MmPageAlloc& event, bool slow) {
-    const bool tell = !report_.first_divergence;
     story_.clear();
-    if (tell)
+    // Most requests have nothing to tell.
+    const FrameIndex at_once =
+        slow ? kNil : take_at_once<NoSync>(view(), event.gfp.without(gfp::kHardwall), event.order.raw(), cpu_);
+    if (at_once != kNil)
+      return {map().pfn(at_once), {}};
+    if (!report_.first_divergence)
       machine().attach(&story_);
     Outcome outcome;
     asking_ = event.migratetype;
     outcome.pfn = attempt(machine(), event, cpu_, slow);
     asking_.reset();
     machine().attach(nullptr);
-    if (tell)
-      outcome.steps = story_.lines();
     return outcome;
   }
 
@@ -194,7 +196,15 @@ class TopReplay final : public PageContents {
     const auto& event = std::get<MmPageAlloc>(slot->record.event);
     if (!slot->slow)
       empty_list(event, slot->record.pid);
-    begun_.insert_or_assign(sequence, allocate(event, slot->slow));
+    begin(sequence, event, slot->slow);
+  }
+
+  /// Runs a request whose event is still to come.
+  void begin(std::uint64_t sequence, const MmPageAlloc& event, bool slow) {
+    Outcome outcome = allocate(event, slow);
+    if (!report_.first_divergence)
+      outcome.steps = story_;
+    begun_.insert_or_assign(sequence, std::move(outcome));
   }
 
   /// What the order of events leaves open. The event of a request comes after it got its page, that of a free before
@@ -265,7 +275,7 @@ class TopReplay final : public PageContents {
       ++report_.taken_from_recording["requests that got their page before the event of another, told later"];
       open_.insert(sequence);
       const Slot* slot = window_.at(sequence);
-      begun_.insert_or_assign(sequence, allocate(std::get<MmPageAlloc>(slot->record.event), slot->slow));
+      begin(sequence, std::get<MmPageAlloc>(slot->record.event), slot->slow);
     }
   }
   /// The request that gets a page next, if a task other than `pid` makes it, and has made none since.
@@ -327,7 +337,10 @@ class TopReplay final : public PageContents {
                      .request = fmt::format("request of order {}, gfp 0x{:x}", event.order.raw(), event.gfp.raw()),
                      .expected = name_of(recorded),
                      .actual = name_of(outcome.pfn),
-                     .context = std::move(outcome.steps)};
+                     .context = (outcome.steps ? *outcome.steps : story_).lines()};
+      if (outcome.pfn && report_.first_divergence->context.empty())
+        report_.first_divergence->context.emplace_back(
+            "the first block of a per-cpu list; the zone is above its marks");
       const auto index = recorded ? index_of(*recorded) : std::nullopt;
       if (index)
         for (std::string& line : describe_zone(machine(), view().zone_of(*index).id))

@@ -15,20 +15,21 @@ bool holds(const TraceEvent& event) {
 
 Expected<bool> TraceWindow::advance() {
   if (begun_) {
-    slots_.pop_front();
     ++first_;
+    --size_;
   }
   begun_ = true;
-  while (!ended_ && slots_.size() < kRecords) {
+  while (!ended_ && size_ < kRecords) {
     auto more = fill();
     if (!more)
       return more.error();
   }
-  return !slots_.empty();
+  return size_ != 0;
 }
 
 Expected<bool> TraceWindow::fill() {
-  Slot next;
+  Slot& next = slots_[(first_ + size_) % kRecords];
+  static_cast<Marks&>(next) = {};
   auto more = reader_.next(next.record);
   if (!more)
     return more.error();
@@ -38,15 +39,14 @@ Expected<bool> TraceWindow::fill() {
   }
   if (const auto* marker = std::get_if<Marker>(&next.record.event))
     next.text = marker->text;
-  slots_.push_back(std::move(next));
-  enter(first_ + slots_.size() - 1);
+  enter(first_ + size_++);
   return true;
 }
 
 void TraceWindow::enter(std::uint64_t sequence) {
-  Slot& self = slots_.back();
+  Slot& self = slots_[sequence % kRecords];
   const TraceEvent& event = self.record.event;
-  Running& running = running_[self.record.cpu.raw()];
+  Running& running = running_on(self.record.cpu);
   if (const std::uint64_t now = key(self.record); running.task == nullptr || running.key != now) {
     if (running.task != nullptr) {
       // What the task before did has taken effect: it held no lock when it lost the CPU. Only its request may go on.
@@ -84,18 +84,16 @@ void TraceWindow::enter(std::uint64_t sequence) {
     self.kept = std::exchange(task.kept_by_compaction, kNoPfn) == free->pfn;
     if (self.kept)
       return;
-    open_frees_[free->pfn.raw()] = sequence;
+    open_frees_[free->pfn] = sequence;
     task.last_free = sequence;
     task.cause = sequence;
     task.in_bulk = false;
   } else if (const auto* batched = std::get_if<MmPageFreeBatched>(&event)) {
-    const auto open = open_frees_.find(batched->pfn.raw());
-    if (open != open_frees_.end()) {
-      if (Slot* freed = slot(open->second)) {
-        freed->batched = true;
-        self.order = std::get<MmPageFree>(freed->record.event).order;
-      }
-      open_frees_.erase(open);
+    if (Slot* freed = slot(std::exchange(open_frees_[batched->pfn], Slot::kNone))) {
+      const auto* first_pass = std::get_if<MmPageFree>(&freed->record.event);
+      freed->batched = first_pass != nullptr && first_pass->pfn == batched->pfn;
+      if (freed->batched)
+        self.order = first_pass->order;
     }
     task.cause = sequence;
     task.in_bulk = false;
@@ -126,9 +124,9 @@ void TraceWindow::enter(std::uint64_t sequence) {
     if (wake->gfp.raw() != 0)
       task.slow = true;
   } else if (const auto* alloc = std::get_if<MmPageAlloc>(&event)) {
-    open_frees_.erase(alloc->pfn.raw());
+    open_frees_[alloc->pfn] = Slot::kNone;
     self.slow = task.slow;
-    const auto captured = captures_.find(alloc->pfn.raw());
+    const auto captured = captures_.empty() ? captures_.end() : captures_.find(alloc->pfn.raw());
     if (captured != captures_.end()) {
       self.captured = true;
       if (Slot* by = slot(captured->second)) {
@@ -155,8 +153,9 @@ void TraceWindow::enter(std::uint64_t sequence) {
       kswapd_last_[self.record.pid] = sequence;
     else
       kswapd_last_.erase(self.record.pid);
-  } else if (const auto run = kswapd_last_.find(self.record.pid); run != kswapd_last_.end()) {
-    run->second = sequence;
+  } else if (!kswapd_last_.empty()) {
+    if (const auto run = kswapd_last_.find(self.record.pid); run != kswapd_last_.end())
+      run->second = sequence;
   }
 }
 

@@ -6,34 +6,61 @@
 // block direct compaction captures. Memory is bounded by the window, not by the trace.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "mmbox/lab/trace/reader.h"
 
 namespace mmbox::lab {
 
-/// A record in the window, with what later records said about it.
-struct Slot {
+/// What later records said about one in the window.
+struct Marks {
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
-  TraceRecord record;
-  std::string text;                   ///< of a Marker
-  bool batched = false;               ///< MmPageFree: goes to its per-cpu list at its MmPageFreeBatched
-  bool kept = false;                  ///< MmPageFree: compaction keeps the block as a target, it is not freed
-  Order order{0};                     ///< MmPageFreeBatched: of the block, which since 6.10 may be large
   std::uint64_t request = kNone;      ///< first internal event of a request: the sequence number of its MmPageAlloc
   std::uint64_t cause = kNone;        ///< first effect of an earlier free, drain or bulk request: that one's number
+  unsigned captured_order = 0;        ///< FreeOne with a captured block: the order of the request that gets it
+  Order order{0};                     ///< MmPageFreeBatched: of the block, which since 6.10 may be large
+  bool batched = false;               ///< MmPageFree: goes to its per-cpu list at its MmPageFreeBatched
+  bool kept = false;                  ///< MmPageFree: compaction keeps the block as a target, it is not freed
   bool takes_effect_later = false;    ///< a free, drain or bulk request that waits for its first effect
   bool began_earlier = false;         ///< MmPageAlloc: its request was run at an earlier slot
   bool slow = false;                  ///< MmPageAlloc: the request had left the fast path
   bool captured_for_request = false;  ///< FreeOne: direct compaction captured a block here, and a request got it
-  unsigned captured_order = 0;        ///< FreeOne with a captured block: the order of the request that gets it
   bool captured = false;              ///< MmPageAlloc: the block was captured by direct compaction
   bool straight = false;              ///< MmPageFree of a per-cpu order: went past the per-cpu list
   bool reclaim_ends = false;          ///< the last sign of life of a kswapd run
+};
+
+/// A record in the window.
+struct Slot : Marks {
+  TraceRecord record;
+  std::string text;  ///< of a Marker
+};
+
+/// Numbers by pfn, Slot::kNone where there is none: an array made as far as it is used, since pfns of a machine lie
+/// close together. Pfns above all of them share places.
+class PfnMap {
+ public:
+  [[nodiscard]] std::uint64_t& operator[](Pfn pfn) {
+    auto& chunk = chunks_[std::min<std::uint64_t>(pfn.raw() / kChunk, kChunks - 1)];
+    if (chunk == nullptr) {
+      chunk = std::make_unique<Chunk>();
+      chunk->fill(Slot::kNone);
+    }
+    return (*chunk)[pfn.raw() % kChunk];
+  }
+
+ private:
+  static constexpr std::uint64_t kChunk = 2048;
+  static constexpr std::uint64_t kChunks = 1U << 17;  // 1 TiB
+  using Chunk = std::array<std::uint64_t, kChunk>;
+  std::vector<std::unique_ptr<Chunk>> chunks_{kChunks};
 };
 
 class TraceWindow {
@@ -44,15 +71,13 @@ class TraceWindow {
 
   /// Moves to the next record. False at the end of the trace.
   Expected<bool> advance();
-  [[nodiscard]] const Slot& current() const { return slots_.front(); }
+  [[nodiscard]] const Slot& current() const { return slots_[first_ % kRecords]; }
   [[nodiscard]] std::uint64_t position() const { return first_; }
   /// A record at or after the current one, by sequence number; nullptr if it is not in the window.
   [[nodiscard]] const Slot* at(std::uint64_t sequence) const {
-    if (sequence < first_ || sequence - first_ >= slots_.size())
-      return nullptr;
-    return &slots_[sequence - first_];
+    return sequence - first_ < size_ ? &slots_[sequence % kRecords] : nullptr;
   }
-  [[nodiscard]] std::size_t size() const { return slots_.size(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
   /// A task on a CPU: another one may run between the events of its request.
@@ -67,15 +92,12 @@ class TraceWindow {
   };
   Expected<bool> fill();
   void enter(std::uint64_t sequence);
-  Slot* slot(std::uint64_t sequence) {
-    if (sequence < first_ || sequence - first_ >= slots_.size())
-      return nullptr;
-    return &slots_[sequence - first_];
-  }
+  Slot* slot(std::uint64_t sequence) { return sequence - first_ < size_ ? &slots_[sequence % kRecords] : nullptr; }
 
   TraceReader& reader_;
-  std::deque<Slot> slots_;
+  std::vector<Slot> slots_{kRecords};  // a ring: each at its sequence number
   std::uint64_t first_ = 0;
+  std::uint64_t size_ = 0;
   bool begun_ = false;
   bool ended_ = false;
   [[nodiscard]] static std::uint64_t key(const TraceRecord& record) {
@@ -87,8 +109,13 @@ class TraceWindow {
     std::uint64_t key = 0;
     Task* task = nullptr;  // of tasks_, whose elements stay where they are
   };
-  std::unordered_map<std::size_t, Running> running_;             // by CPU
-  std::unordered_map<std::uint64_t, std::uint64_t> open_frees_;  // pfn -> sequence of its MmPageFree
+  Running& running_on(CpuId cpu) {
+    if (cpu.raw() >= running_.size())
+      running_.resize(cpu.raw() + 1);
+    return running_[cpu.raw()];
+  }
+  std::vector<Running> running_;                                 // by CPU
+  PfnMap open_frees_;                                            // pfn -> sequence of its MmPageFree
   std::unordered_map<std::uint64_t, std::uint64_t> captures_;    // pfn -> sequence of its FreeOne
   std::unordered_map<std::int32_t, std::uint64_t> kswapd_last_;  // pid -> its last record in a run
 };
