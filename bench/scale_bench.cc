@@ -73,7 +73,7 @@ Work& work_of(const std::string& name, const Args&... args) {
 }
 
 void add(std::uint64_t gib) {
-  const std::uint64_t bytes = is_smoke() ? gib << 22 : gib << 30;
+  const std::uint64_t bytes = is_smoke() ? gib << 27 : gib << 30;
   const std::string size = std::to_string(gib).append(" GiB");
   const std::string pages = "random pages/" + size;
   benchmark::RegisterBenchmark(pages.c_str(), [pages, bytes](benchmark::State& state) {

@@ -1,6 +1,8 @@
 // The `mmbox` command: flags, subcommands, exit codes.
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdio>
+#include <exception>
 
 #include "mmbox/cli/boot_command.h"
 #include "mmbox/cli/convert_command.h"
@@ -10,7 +12,9 @@
 #include "mmbox/cli/show_command.h"
 #include "mmbox/cli/step_command.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int run(int argc, char** argv) {
   // A closed pipe is told as a write error, not by a signal.
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app{"mmbox: the Linux physical page allocator, out of the kernel"};
@@ -38,4 +42,18 @@ Start with
     return app.exit(error) == 0 ? 0 : mmbox::cli::kUnusable;
   }
   return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Nothing here throws but what ran out: memory, mostly.
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fputs("mmbox: ", stderr);
+    std::fputs(error.what(), stderr);
+    std::fputs("\n", stderr);
+    return mmbox::cli::kUnusable;
+  }
 }

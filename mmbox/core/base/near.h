@@ -1,6 +1,7 @@
 // Pointers inside a machine's bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace mmbox {
@@ -15,7 +16,8 @@ class Near {
         static_cast<std::int32_t>(reinterpret_cast<std::intptr_t>(&target) - reinterpret_cast<std::intptr_t>(this));
   }
   [[nodiscard]] T& operator*() const {
-    return *reinterpret_cast<T*>(reinterpret_cast<std::intptr_t>(this) + distance_);
+    // Through bytes, as of one object: the machine's.
+    return *reinterpret_cast<T*>(reinterpret_cast<std::byte*>(const_cast<Near*>(this)) + distance_);
   }
 
  private:

@@ -226,7 +226,7 @@ inline constexpr PcpSize kBootPcpSize{.high = 0, .batch = 1, .high_max = 0};
 }
 /// The same, at least 1.
 [[nodiscard]] constexpr std::uint32_t pcp_batch(std::uint64_t managed_pages) {
-  return static_cast<std::uint32_t>(greater(1, pcp_raw_batch(managed_pages, 1024 * 1024)));
+  return static_cast<std::uint32_t>(greater(1, pcp_raw_batch(managed_pages, 1ULL << 20)));
 }
 
 /// Pages a per-cpu list may hold: the LOW mark (with boost) shared by the node's CPUs, or 1/fraction of the zone.
@@ -261,8 +261,8 @@ inline constexpr PcpSize kBootPcpSize{.high = 0, .batch = 1, .high_max = 0};
                                          PcpSizing sizing = PcpSizing::LowMark) {
   const std::uint32_t batch = pcp_batch(managed_pages);
   switch (sizing) {
-    case PcpSizing::SixBatchesOf512K: return pcp_size_of_batches(managed_pages, high_fraction, 512 * 1024);
-    case PcpSizing::SixBatchesOf1M: return pcp_size_of_batches(managed_pages, high_fraction, 1024 * 1024);
+    case PcpSizing::SixBatchesOf512K: return pcp_size_of_batches(managed_pages, high_fraction, 1ULL << 19);
+    case PcpSizing::SixBatchesOf1M: return pcp_size_of_batches(managed_pages, high_fraction, 1ULL << 20);
     case PcpSizing::LowMark: return {pcp_high(managed_pages, low_pages, batch, high_fraction, cpus), batch, 0};
     case PcpSizing::Range: break;
   }

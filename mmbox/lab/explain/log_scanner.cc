@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
@@ -160,11 +159,11 @@ bool LogScanner::read_line(End end) {
     return false;
   const char* const start = buffer_.data() + position_;
   const std::size_t available = buffer_.size() - position_;
-  const void* const found = std::memchr(start, '\n', available);
+  const std::size_t found = std::string_view{start, available}.find('\n');
   std::size_t length = available;
-  bool complete = found != nullptr;
+  bool complete = found != std::string_view::npos;
   if (complete)
-    length = static_cast<std::size_t>(static_cast<const char*>(found) - start);
+    length = found;
   else if (available < kLineMax && end == End::Open)
     return false;
   if (counted_ < position_) {

@@ -839,7 +839,7 @@ void parse_free_area(std::string_view text, ZoneText& zone) {
     OrderBlocks blocks{.count = static_cast<std::uint64_t>(*count), .size_kb = static_cast<std::uint64_t>(*size)};
     if (!rest.empty() && rest.front() == '(') {
       const std::size_t close = rest.find(')');
-      if (close == std::string_view::npos || close > 16)
+      if (close > 16)  // or npos
         return;
       for (const char c : rest.substr(1, close - 1))
         if (c >= 'A' && c <= 'Z')

@@ -179,9 +179,9 @@ Expected<OwnedConfig> config_of(const Snapshot& snapshot, const Generation& gene
   return owned;
 }
 
-/// Where the engine's counters stand among a kernel's zone counters; npos for one that this kernel does not have.
+/// Where the engine's counters stand among a kernel's zone counters; kNone for one that this kernel does not have.
 struct ZoneItems {
-  static constexpr std::size_t npos = ~std::size_t{0};
+  static constexpr std::size_t kNone = ~std::size_t{0};
   std::array<std::size_t, kZoneStats> at{};
   template <class T>
   [[nodiscard]] T get(const std::vector<T>& items, std::size_t which) const {
@@ -198,11 +198,11 @@ ZoneItems zone_items(const Generation& generation, std::size_t items) {
   ZoneItems result;
   result.at[static_cast<std::size_t>(ZoneStat::FreePages)] = 0;
   result.at[static_cast<std::size_t>(ZoneStat::FreePagesBlocks)] =
-      generation.free.block_counter == BlockCounter::Kept ? 1 : ZoneItems::npos;
+      generation.free.block_counter == BlockCounter::Kept ? 1 : ZoneItems::kNone;
   // NR_FREE_CMA_PAGES is the last; kernels with typed lists have NR_UNACCEPTED after it.
   const std::size_t after_cma = generation.free.counters == CounterTiming::PerBlock ? 1 : 0;
   result.at[static_cast<std::size_t>(ZoneStat::FreeCmaPages)] =
-      items >= 2 + after_cma ? items - 1 - after_cma : ZoneItems::npos;
+      items >= 2 + after_cma ? items - 1 - after_cma : ZoneItems::kNone;
   return result;
 }
 

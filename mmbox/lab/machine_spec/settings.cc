@@ -107,6 +107,7 @@ const Row* find(std::string_view name) {
 
 Error unknown(std::string_view name) {
   std::vector<std::string_view> names;
+  names.reserve(kInfos.size());
   for (const SettingInfo& info : kInfos)
     names.push_back(info.name);
   return Error{.message = fmt::format("there is no setting {}", in_quotes(name)), .remedy = suggestion(name, names)};

@@ -172,11 +172,10 @@ class Comparer {
       for (unsigned type = 0; type < kMigratetypes; ++type) {
         const std::vector<Pfn>& a = expected.free_areas[order].lists[type];
         const std::vector<Pfn>& b = actual.free_areas[order].lists[type];
-        list(
-            where + ": free list of " + of_order + ", " + std::string{migratetype_name(static_cast<Migratetype>(type))},
-            a, b, note_on_order(a, b));
+        list(fmt::format("{}: free list of {}, {}", where, of_order, migratetype_name(static_cast<Migratetype>(type))),
+             a, b, note_on_order(a, b));
       }
-      fact(where + ": nr_free of " + of_order, expected.free_areas[order].free_blocks,
+      fact(fmt::format("{}: nr_free of {}", where, of_order), expected.free_areas[order].free_blocks,
            actual.free_areas[order].free_blocks);
     }
   }

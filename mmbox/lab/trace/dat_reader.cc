@@ -68,9 +68,8 @@ int decode(const Binding& binding, const std::byte* data, const FieldContext& co
     if (slot.size == 0)
       return;
     std::uint64_t raw = load(data, slot);
-    if (slot.is_page && !page_to_pfn(raw, context, raw))
-      bad = static_cast<int>(i);
-    else if (!from_raw(raw, context, event.*f.member))
+    const bool known = !slot.is_page || page_to_pfn(raw, context, raw);
+    if (!known || !from_raw(raw, context, event.*f.member))
       bad = static_cast<int>(i);
   });
   complete_event(event, binding.missing);

@@ -7,7 +7,7 @@ namespace {
 
 template <std::size_t... kind>
 constexpr std::array<std::string_view, kEventKinds> make_names(std::index_sequence<kind...>) {
-  return {Schema<EventOf<kind>>::name...};
+  return {Schema<EventOf<kind>>::kName...};
 }
 constexpr auto kNames = make_names(std::make_index_sequence<kEventKinds>{});
 

@@ -85,9 +85,9 @@ struct Field {
 template <class E, class T>
 constexpr Field<E, T> field(T E::*member, std::string_view name, std::string_view second = {},
                             std::string_view third = {}, std::string_view fourth = {}) {
-  constexpr bool is_wide = std::is_same_v<T, std::uint64_t> || std::is_same_v<T, std::int64_t>;
-  constexpr Coding coding = std::is_same_v<T, Pfn> ? Coding::Delta : is_wide ? Coding::Value : Coding::Symbol;
-  return {.member = member, .names = {name, second, third, fourth}, .coding = coding};
+  constexpr bool kIsWide = std::is_same_v<T, std::uint64_t> || std::is_same_v<T, std::int64_t>;
+  constexpr Coding kCoding = std::is_same_v<T, Pfn> ? Coding::Delta : kIsWide ? Coding::Value : Coding::Symbol;
+  return {.member = member, .names = {name, second, third, fourth}, .coding = kCoding};
 }
 /// An opaque kernel address.
 template <class E>
@@ -203,7 +203,7 @@ inline constexpr Symbol kReclaimWords[] = {{0, "RECLAIM_WB_NONE"}, {1, "RECLAIM_
 
 // ------------------------------------------------------------------ the table
 
-/// What an event is called ("system:name"), its fields, and its text. In `text`, {N} stands for field N in decimal,
+/// What an event is called ("system:name"), its fields, and its text. In kText, {N} stands for field N in decimal,
 /// {Nx} in hex with 0x, {Ng} for flag names, {Ns} and {NS} for its word (padded to 8), {Nr} for reclaim flags, {Nb} for
 /// 1 << N, {Np} for the page pointer.
 template <class E>
@@ -211,32 +211,32 @@ struct Schema;
 
 template <>
 struct Schema<MmPageAlloc> {
-  static constexpr std::string_view name = "kmem:mm_page_alloc";
-  static constexpr std::tuple fields{field(&MmPageAlloc::pfn, "pfn", "*page").or_none(),
-                                     field(&MmPageAlloc::order, "order"), field(&MmPageAlloc::gfp, "gfp_flags"),
-                                     field(&MmPageAlloc::migratetype, "migratetype")};
-  static constexpr std::string_view text = "page={0p} pfn={0n} order={1} migratetype={3} gfp_flags={2g}";
+  static constexpr std::string_view kName = "kmem:mm_page_alloc";
+  static constexpr std::tuple kFields{field(&MmPageAlloc::pfn, "pfn", "*page").or_none(),
+                                      field(&MmPageAlloc::order, "order"), field(&MmPageAlloc::gfp, "gfp_flags"),
+                                      field(&MmPageAlloc::migratetype, "migratetype")};
+  static constexpr std::string_view kText = "page={0p} pfn={0n} order={1} migratetype={3} gfp_flags={2g}";
 };
 template <>
 struct Schema<MmPageFree> {
-  static constexpr std::string_view name = "kmem:mm_page_free";
-  static constexpr std::tuple fields{field(&MmPageFree::pfn, "pfn", "*page"), field(&MmPageFree::order, "order")};
-  static constexpr std::string_view text = "page={0p} pfn={0x} order={1}";
+  static constexpr std::string_view kName = "kmem:mm_page_free";
+  static constexpr std::tuple kFields{field(&MmPageFree::pfn, "pfn", "*page"), field(&MmPageFree::order, "order")};
+  static constexpr std::string_view kText = "page={0p} pfn={0x} order={1}";
 };
 template <>
 struct Schema<MmPageFreeBatched> {
-  static constexpr std::string_view name = "kmem:mm_page_free_batched";
-  static constexpr std::tuple fields{field(&MmPageFreeBatched::pfn, "pfn", "*page")};
-  static constexpr std::string_view text = "page={0p} pfn={0x} order=0";
+  static constexpr std::string_view kName = "kmem:mm_page_free_batched";
+  static constexpr std::tuple kFields{field(&MmPageFreeBatched::pfn, "pfn", "*page")};
+  static constexpr std::string_view kText = "page={0p} pfn={0x} order=0";
 };
 template <>
 struct Schema<MmPageAllocZoneLocked> {
   using E = MmPageAllocZoneLocked;
-  static constexpr std::string_view name = "kmem:mm_page_alloc_zone_locked";
-  static constexpr std::tuple fields{field(&E::pfn, "pfn", "*page").or_none(), field(&E::order, "order"),
-                                     field(&E::migratetype, "migratetype"),
-                                     field(&E::percpu_refill, "percpu_refill").optional()};
-  static constexpr std::string_view text = "page={0p} pfn={0n} order={1} migratetype={2} percpu_refill={3}";
+  static constexpr std::string_view kName = "kmem:mm_page_alloc_zone_locked";
+  static constexpr std::tuple kFields{field(&E::pfn, "pfn", "*page").or_none(), field(&E::order, "order"),
+                                      field(&E::migratetype, "migratetype"),
+                                      field(&E::percpu_refill, "percpu_refill").optional()};
+  static constexpr std::string_view kText = "page={0p} pfn={0n} order={1} migratetype={2} percpu_refill={3}";
   /// Before 5.13 the field was not recorded, and printed from the order.
   static constexpr void complete(E& event, std::uint32_t missing) {
     if ((missing & 1U << 3) != 0)
@@ -246,32 +246,32 @@ struct Schema<MmPageAllocZoneLocked> {
 template <>
 struct Schema<MmPagePcpuDrain> {
   using E = MmPagePcpuDrain;
-  static constexpr std::string_view name = "kmem:mm_page_pcpu_drain";
-  static constexpr std::tuple fields{field(&E::pfn, "pfn", "*page"), field(&E::order, "order"),
-                                     field(&E::migratetype, "migratetype")};
-  static constexpr std::string_view text = "page={0p} pfn={0x} order={1} migratetype={2}";
+  static constexpr std::string_view kName = "kmem:mm_page_pcpu_drain";
+  static constexpr std::tuple kFields{field(&E::pfn, "pfn", "*page"), field(&E::order, "order"),
+                                      field(&E::migratetype, "migratetype")};
+  static constexpr std::string_view kText = "page={0p} pfn={0x} order={1} migratetype={2}";
 };
 template <>
 struct Schema<MmPageAllocExtfrag> {
   using E = MmPageAllocExtfrag;
-  static constexpr std::string_view name = "kmem:mm_page_alloc_extfrag";
-  static constexpr std::tuple fields{field(&E::pfn, "pfn", "*page"),
-                                     field(&E::alloc_order, "alloc_order"),
-                                     field(&E::fallback_order, "fallback_order"),
-                                     field(&E::alloc_migratetype, "alloc_migratetype"),
-                                     field(&E::fallback_migratetype, "fallback_migratetype"),
-                                     field(&E::change_ownership, "change_ownership")};
-  static constexpr std::string_view text =
+  static constexpr std::string_view kName = "kmem:mm_page_alloc_extfrag";
+  static constexpr std::tuple kFields{field(&E::pfn, "pfn", "*page"),
+                                      field(&E::alloc_order, "alloc_order"),
+                                      field(&E::fallback_order, "fallback_order"),
+                                      field(&E::alloc_migratetype, "alloc_migratetype"),
+                                      field(&E::fallback_migratetype, "fallback_migratetype"),
+                                      field(&E::change_ownership, "change_ownership")};
+  static constexpr std::string_view kText =
       "page={0p} pfn={0x} alloc_order={1} fallback_order={2} pageblock_order={2P} alloc_migratetype={3} "
       "fallback_migratetype={4} fragmenting={2f} change_ownership={5}";
 };
 template <>
 struct Schema<MmVmscanWakeupKswapd> {
   using E = MmVmscanWakeupKswapd;
-  static constexpr std::string_view name = "vmscan:mm_vmscan_wakeup_kswapd";
-  static constexpr std::tuple fields{field(&E::node, "nid"), field(&E::highest, "zid").optional(),
-                                     field(&E::order, "order"), field(&E::gfp, "gfp_flags")};
-  static constexpr std::string_view text = "nid={0} order={2} gfp_flags={3g}";
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_wakeup_kswapd";
+  static constexpr std::tuple kFields{field(&E::node, "nid"), field(&E::highest, "zid").optional(),
+                                      field(&E::order, "order"), field(&E::gfp, "gfp_flags")};
+  static constexpr std::string_view kText = "nid={0} order={2} gfp_flags={3g}";
   static constexpr void complete(E& event, std::uint32_t missing) {
     if ((missing & 1U << 1) != 0)
       event.highest = kZoneNotTold;
@@ -281,115 +281,115 @@ struct Schema<MmVmscanWakeupKswapd> {
 template <>
 struct Schema<MmCompactionIsolateMigratepages> {
   using E = MmCompactionIsolateMigratepages;
-  static constexpr std::string_view name = "compaction:mm_compaction_isolate_migratepages";
-  static constexpr std::tuple fields{field(&E::start, "start_pfn", "range=("), field(&E::end, "end_pfn", "~ "),
-                                     field(&E::nr_scanned, "nr_scanned"), field(&E::nr_taken, "nr_taken")};
-  static constexpr std::string_view text = "range=({0x} ~ {1x}) nr_scanned={2} nr_taken={3}";
+  static constexpr std::string_view kName = "compaction:mm_compaction_isolate_migratepages";
+  static constexpr std::tuple kFields{field(&E::start, "start_pfn", "range=("), field(&E::end, "end_pfn", "~ "),
+                                      field(&E::nr_scanned, "nr_scanned"), field(&E::nr_taken, "nr_taken")};
+  static constexpr std::string_view kText = "range=({0x} ~ {1x}) nr_scanned={2} nr_taken={3}";
 };
 template <>
 struct Schema<MmCompactionIsolateFreepages> : Schema<MmCompactionIsolateMigratepages> {
-  static constexpr std::string_view name = "compaction:mm_compaction_isolate_freepages";
+  static constexpr std::string_view kName = "compaction:mm_compaction_isolate_freepages";
 };
 template <>
 struct Schema<MmCompactionFastIsolateFreepages> : Schema<MmCompactionIsolateMigratepages> {
-  static constexpr std::string_view name = "compaction:mm_compaction_fast_isolate_freepages";
+  static constexpr std::string_view kName = "compaction:mm_compaction_fast_isolate_freepages";
 };
 template <>
 struct Schema<MmCompactionMigratepages> {
   using E = MmCompactionMigratepages;
-  static constexpr std::string_view name = "compaction:mm_compaction_migratepages";
-  static constexpr std::tuple fields{field(&E::nr_migrated, "nr_migrated"), field(&E::nr_failed, "nr_failed")};
-  static constexpr std::string_view text = "nr_migrated={0} nr_failed={1}";
+  static constexpr std::string_view kName = "compaction:mm_compaction_migratepages";
+  static constexpr std::tuple kFields{field(&E::nr_migrated, "nr_migrated"), field(&E::nr_failed, "nr_failed")};
+  static constexpr std::string_view kText = "nr_migrated={0} nr_failed={1}";
 };
 template <>
 struct Schema<MmCompactionBegin> {
   using E = MmCompactionBegin;
-  static constexpr std::string_view name = "compaction:mm_compaction_begin";
-  static constexpr std::tuple fields{field(&E::zone_start, "zone_start"), field(&E::migrate_pfn, "migrate_pfn"),
-                                     field(&E::free_pfn, "free_pfn"), field(&E::zone_end, "zone_end"),
-                                     field(&E::sync, "sync", "mode").with(kSyncWords)};
-  static constexpr std::string_view text = "zone_start={0x} migrate_pfn={1x} free_pfn={2x} zone_end={3x}, mode={4s}";
+  static constexpr std::string_view kName = "compaction:mm_compaction_begin";
+  static constexpr std::tuple kFields{field(&E::zone_start, "zone_start"), field(&E::migrate_pfn, "migrate_pfn"),
+                                      field(&E::free_pfn, "free_pfn"), field(&E::zone_end, "zone_end"),
+                                      field(&E::sync, "sync", "mode").with(kSyncWords)};
+  static constexpr std::string_view kText = "zone_start={0x} migrate_pfn={1x} free_pfn={2x} zone_end={3x}, mode={4s}";
 };
 template <>
 struct Schema<MmCompactionEnd> {
-  static constexpr std::string_view name = "compaction:mm_compaction_end";
-  static constexpr auto fields = std::tuple_cat(
-      Schema<MmCompactionBegin>::fields, std::tuple{field(&MmCompactionEnd::status, "status").with(kCompactWords)});
-  static constexpr std::string_view text =
+  static constexpr std::string_view kName = "compaction:mm_compaction_end";
+  static constexpr auto kFields = std::tuple_cat(
+      Schema<MmCompactionBegin>::kFields, std::tuple{field(&MmCompactionEnd::status, "status").with(kCompactWords)});
+  static constexpr std::string_view kText =
       "zone_start={0x} migrate_pfn={1x} free_pfn={2x} zone_end={3x}, mode={4s} status={5s}";
 };
 template <>
 struct Schema<MmCompactionTryToCompactPages> {
   using E = MmCompactionTryToCompactPages;
-  static constexpr std::string_view name = "compaction:mm_compaction_try_to_compact_pages";
-  static constexpr std::tuple fields{field(&E::order, "order"), field(&E::gfp, "gfp_mask"),
-                                     field(&E::priority, "prio", "priority")};
-  static constexpr std::string_view text = "order={0} gfp_mask={1g} priority={2}";
+  static constexpr std::string_view kName = "compaction:mm_compaction_try_to_compact_pages";
+  static constexpr std::tuple kFields{field(&E::order, "order"), field(&E::gfp, "gfp_mask"),
+                                      field(&E::priority, "prio", "priority")};
+  static constexpr std::string_view kText = "order={0} gfp_mask={1g} priority={2}";
 };
 template <>
 struct Schema<MmCompactionSuitable> {
   using E = MmCompactionSuitable;
-  static constexpr std::string_view name = "compaction:mm_compaction_suitable";
-  static constexpr std::tuple fields{field(&E::node, "nid", "node"), field(&E::zone, "idx", "zone").with(kZoneWords),
-                                     field(&E::order, "order"), field(&E::result, "ret").with(kCompactWords)};
-  static constexpr std::string_view text = "node={0} zone={1S} order={2} ret={3s}";
+  static constexpr std::string_view kName = "compaction:mm_compaction_suitable";
+  static constexpr std::tuple kFields{field(&E::node, "nid", "node"), field(&E::zone, "idx", "zone").with(kZoneWords),
+                                      field(&E::order, "order"), field(&E::result, "ret").with(kCompactWords)};
+  static constexpr std::string_view kText = "node={0} zone={1S} order={2} ret={3s}";
 };
 template <>
 struct Schema<MmCompactionFinished> : Schema<MmCompactionSuitable> {
-  static constexpr std::string_view name = "compaction:mm_compaction_finished";
+  static constexpr std::string_view kName = "compaction:mm_compaction_finished";
 };
 template <>
 struct Schema<MmCompactionDeferred> {
   using E = MmCompactionDeferred;
-  static constexpr std::string_view name = "compaction:mm_compaction_deferred";
-  static constexpr std::tuple fields{field(&E::node, "nid", "node"),
-                                     field(&E::zone, "idx", "zone").with(kZoneWords),
-                                     field(&E::order, "order"),
-                                     field(&E::considered, "considered", "consider"),
-                                     field(&E::defer_shift, "defer_shift", "1<<limit"),
-                                     field(&E::order_failed, "order_failed")};
-  static constexpr std::string_view text = "node={0} zone={1S} order={2} order_failed={5} consider={3} limit={4b}";
+  static constexpr std::string_view kName = "compaction:mm_compaction_deferred";
+  static constexpr std::tuple kFields{field(&E::node, "nid", "node"),
+                                      field(&E::zone, "idx", "zone").with(kZoneWords),
+                                      field(&E::order, "order"),
+                                      field(&E::considered, "considered", "consider"),
+                                      field(&E::defer_shift, "defer_shift", "1<<limit"),
+                                      field(&E::order_failed, "order_failed")};
+  static constexpr std::string_view kText = "node={0} zone={1S} order={2} order_failed={5} consider={3} limit={4b}";
 };
 template <>
 struct Schema<MmCompactionDeferCompaction> : Schema<MmCompactionDeferred> {
-  static constexpr std::string_view name = "compaction:mm_compaction_defer_compaction";
+  static constexpr std::string_view kName = "compaction:mm_compaction_defer_compaction";
 };
 template <>
 struct Schema<MmCompactionDeferReset> : Schema<MmCompactionDeferred> {
-  static constexpr std::string_view name = "compaction:mm_compaction_defer_reset";
+  static constexpr std::string_view kName = "compaction:mm_compaction_defer_reset";
 };
 template <>
 struct Schema<MmCompactionKcompactdSleep> {
-  static constexpr std::string_view name = "compaction:mm_compaction_kcompactd_sleep";
-  static constexpr std::tuple fields{field(&MmCompactionKcompactdSleep::node, "nid")};
-  static constexpr std::string_view text = "nid={0}";
+  static constexpr std::string_view kName = "compaction:mm_compaction_kcompactd_sleep";
+  static constexpr std::tuple kFields{field(&MmCompactionKcompactdSleep::node, "nid")};
+  static constexpr std::string_view kText = "nid={0}";
 };
 template <>
 struct Schema<MmCompactionWakeupKcompactd> {
   using E = MmCompactionWakeupKcompactd;
-  static constexpr std::string_view name = "compaction:mm_compaction_wakeup_kcompactd";
-  static constexpr std::tuple fields{field(&E::node, "nid"), field(&E::order, "order"),
-                                     field(&E::highest, "highest_zoneidx", "classzone_idx").with(kZoneWords)};
-  static constexpr std::string_view text = "nid={0} order={1} classzone_idx={2S}";
+  static constexpr std::string_view kName = "compaction:mm_compaction_wakeup_kcompactd";
+  static constexpr std::tuple kFields{field(&E::node, "nid"), field(&E::order, "order"),
+                                      field(&E::highest, "highest_zoneidx", "classzone_idx").with(kZoneWords)};
+  static constexpr std::string_view kText = "nid={0} order={1} classzone_idx={2S}";
 };
 template <>
 struct Schema<MmCompactionKcompactdWake> : Schema<MmCompactionWakeupKcompactd> {
-  static constexpr std::string_view name = "compaction:mm_compaction_kcompactd_wake";
+  static constexpr std::string_view kName = "compaction:mm_compaction_kcompactd_wake";
 };
 
 template <>
 struct Schema<MmVmscanKswapdSleep> {
-  static constexpr std::string_view name = "vmscan:mm_vmscan_kswapd_sleep";
-  static constexpr std::tuple fields{field(&MmVmscanKswapdSleep::node, "nid")};
-  static constexpr std::string_view text = "nid={0}";
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_kswapd_sleep";
+  static constexpr std::tuple kFields{field(&MmVmscanKswapdSleep::node, "nid")};
+  static constexpr std::string_view kText = "nid={0}";
 };
 template <>
 struct Schema<MmVmscanKswapdWake> {
   using E = MmVmscanKswapdWake;
-  static constexpr std::string_view name = "vmscan:mm_vmscan_kswapd_wake";
-  static constexpr std::tuple fields{field(&E::node, "nid"), field(&E::highest, "zid").optional(),
-                                     field(&E::order, "order")};
-  static constexpr std::string_view text = "nid={0} order={2}";
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_kswapd_wake";
+  static constexpr std::tuple kFields{field(&E::node, "nid"), field(&E::highest, "zid").optional(),
+                                      field(&E::order, "order")};
+  static constexpr std::string_view kText = "nid={0} order={2}";
   static constexpr void complete(E& event, std::uint32_t missing) {
     if ((missing & 1U << 1) != 0)
       event.highest = kZoneNotTold;
@@ -398,90 +398,90 @@ struct Schema<MmVmscanKswapdWake> {
 template <>
 struct Schema<MmVmscanBalancePgdatBegin> {
   using E = MmVmscanBalancePgdatBegin;
-  static constexpr std::string_view name = "vmscan:mm_vmscan_balance_pgdat_begin";
-  static constexpr std::tuple fields{field(&E::node, "nid"), field(&E::order, "order"),
-                                     field(&E::highest, "highest_zoneidx").with(kZoneWords)};
-  static constexpr std::string_view text = "nid={0} order={1} highest_zoneidx={2S}";
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_balance_pgdat_begin";
+  static constexpr std::tuple kFields{field(&E::node, "nid"), field(&E::order, "order"),
+                                      field(&E::highest, "highest_zoneidx").with(kZoneWords)};
+  static constexpr std::string_view kText = "nid={0} order={1} highest_zoneidx={2S}";
 };
 template <>
 struct Schema<MmVmscanBalancePgdatEnd> {
-  static constexpr std::string_view name = "vmscan:mm_vmscan_balance_pgdat_end";
-  static constexpr auto fields =
-      std::tuple_cat(Schema<MmVmscanBalancePgdatBegin>::fields,
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_balance_pgdat_end";
+  static constexpr auto kFields =
+      std::tuple_cat(Schema<MmVmscanBalancePgdatBegin>::kFields,
                      std::tuple{field(&MmVmscanBalancePgdatEnd::nr_reclaimed, "nr_reclaimed")});
-  static constexpr std::string_view text = "nid={0} order={1} highest_zoneidx={2S} nr_reclaimed={3}";
+  static constexpr std::string_view kText = "nid={0} order={1} highest_zoneidx={2S} nr_reclaimed={3}";
 };
 template <>
 struct Schema<MmVmscanDirectReclaimBegin> {
   using E = MmVmscanDirectReclaimBegin;
-  static constexpr std::string_view name = "vmscan:mm_vmscan_direct_reclaim_begin";
-  static constexpr std::tuple fields{field(&E::order, "order"), field(&E::gfp, "gfp_flags")};
-  static constexpr std::string_view text = "order={0} gfp_flags={1g}";
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_direct_reclaim_begin";
+  static constexpr std::tuple kFields{field(&E::order, "order"), field(&E::gfp, "gfp_flags")};
+  static constexpr std::string_view kText = "order={0} gfp_flags={1g}";
 };
 template <>
 struct Schema<MmVmscanDirectReclaimEnd> {
-  static constexpr std::string_view name = "vmscan:mm_vmscan_direct_reclaim_end";
-  static constexpr std::tuple fields{field(&MmVmscanDirectReclaimEnd::nr_reclaimed, "nr_reclaimed")};
-  static constexpr std::string_view text = "nr_reclaimed={0}";
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_direct_reclaim_end";
+  static constexpr std::tuple kFields{field(&MmVmscanDirectReclaimEnd::nr_reclaimed, "nr_reclaimed")};
+  static constexpr std::string_view kText = "nr_reclaimed={0}";
 };
 template <>
 struct Schema<MmVmscanNodeReclaimBegin> {
   using E = MmVmscanNodeReclaimBegin;
-  static constexpr std::string_view name = "vmscan:mm_vmscan_node_reclaim_begin";
-  static constexpr std::tuple fields{field(&E::node, "nid"), field(&E::order, "order"), field(&E::gfp, "gfp_flags")};
-  static constexpr std::string_view text = "nid={0} order={1} gfp_flags={2g}";
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_node_reclaim_begin";
+  static constexpr std::tuple kFields{field(&E::node, "nid"), field(&E::order, "order"), field(&E::gfp, "gfp_flags")};
+  static constexpr std::string_view kText = "nid={0} order={1} gfp_flags={2g}";
 };
 template <>
 struct Schema<MmVmscanNodeReclaimEnd> {
-  static constexpr std::string_view name = "vmscan:mm_vmscan_node_reclaim_end";
-  static constexpr std::tuple fields{field(&MmVmscanNodeReclaimEnd::nr_reclaimed, "nr_reclaimed")};
-  static constexpr std::string_view text = "nr_reclaimed={0}";
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_node_reclaim_end";
+  static constexpr std::tuple kFields{field(&MmVmscanNodeReclaimEnd::nr_reclaimed, "nr_reclaimed")};
+  static constexpr std::string_view kText = "nr_reclaimed={0}";
 };
 template <>
 struct Schema<MmShrinkSlabStart> {
   using E = MmShrinkSlabStart;
-  static constexpr std::string_view name = "vmscan:mm_shrink_slab_start";
-  static constexpr std::tuple fields{field(&E::node, "nid", "nid: "),
-                                     field(&E::nr_objects_to_shrink, "nr_objects_to_shrink", "objects to shrink "),
-                                     field(&E::gfp, "gfp_flags", "gfp_flags "),
-                                     field(&E::cache_items, "cache_items", "cache items "),
-                                     field(&E::delta, "delta", "delta "),
-                                     field(&E::total_scan, "total_scan", "total_scan "),
-                                     field(&E::priority, "priority", "priority ")};
-  static constexpr std::string_view text =
+  static constexpr std::string_view kName = "vmscan:mm_shrink_slab_start";
+  static constexpr std::tuple kFields{field(&E::node, "nid", "nid: "),
+                                      field(&E::nr_objects_to_shrink, "nr_objects_to_shrink", "objects to shrink "),
+                                      field(&E::gfp, "gfp_flags", "gfp_flags "),
+                                      field(&E::cache_items, "cache_items", "cache items "),
+                                      field(&E::delta, "delta", "delta "),
+                                      field(&E::total_scan, "total_scan", "total_scan "),
+                                      field(&E::priority, "priority", "priority ")};
+  static constexpr std::string_view kText =
       "nid: {0} objects to shrink {1} gfp_flags {2g} cache items {3} delta {4} total_scan {5} priority {6}";
 };
 template <>
 struct Schema<MmShrinkSlabEnd> {
   using E = MmShrinkSlabEnd;
-  static constexpr std::string_view name = "vmscan:mm_shrink_slab_end";
-  static constexpr std::tuple fields{
+  static constexpr std::string_view kName = "vmscan:mm_shrink_slab_end";
+  static constexpr std::tuple kFields{
       field(&E::node, "nid", "nid: "), field(&E::unused_scan, "unused_scan", "unused scan count "),
       field(&E::new_scan, "new_scan", "new scan count "), field(&E::total_scan, "total_scan", "total_scan "),
       field(&E::retval, "retval", "last shrinker return val ")};
-  static constexpr std::string_view text =
+  static constexpr std::string_view kText =
       "nid: {0} unused scan count {1} new scan count {2} total_scan {3} last shrinker return val {4}";
 };
 template <>
 struct Schema<MmVmscanLruIsolate> {
   using E = MmVmscanLruIsolate;
-  static constexpr std::string_view name = "vmscan:mm_vmscan_lru_isolate";
-  static constexpr std::tuple fields{field(&E::highest, "highest_zoneidx", "classzone_idx", "classzone"),
-                                     field(&E::order, "order"),
-                                     field(&E::nr_requested, "nr_requested"),
-                                     field(&E::nr_scanned, "nr_scanned"),
-                                     field(&E::nr_skipped, "nr_skipped"),
-                                     field(&E::nr_taken, "nr_taken"),
-                                     field(&E::isolate_mode, "isolate_mode").optional(),
-                                     field(&E::lru, "lru").with(kLruWords)};
-  static constexpr std::string_view text =
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_lru_isolate";
+  static constexpr std::tuple kFields{field(&E::highest, "highest_zoneidx", "classzone_idx", "classzone"),
+                                      field(&E::order, "order"),
+                                      field(&E::nr_requested, "nr_requested"),
+                                      field(&E::nr_scanned, "nr_scanned"),
+                                      field(&E::nr_skipped, "nr_skipped"),
+                                      field(&E::nr_taken, "nr_taken"),
+                                      field(&E::isolate_mode, "isolate_mode").optional(),
+                                      field(&E::lru, "lru").with(kLruWords)};
+  static constexpr std::string_view kText =
       "isolate_mode={6} classzone={0} order={1} nr_requested={2} nr_scanned={3} nr_skipped={4} nr_taken={5} lru={7s}";
 };
 template <>
 struct Schema<MmVmscanReclaimPages> {
   using E = MmVmscanReclaimPages;
-  static constexpr std::string_view name = "vmscan:mm_vmscan_reclaim_pages";
-  static constexpr std::tuple fields{
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_reclaim_pages";
+  static constexpr std::tuple kFields{
       field(&E::node, "nid"),
       field(&E::nr_scanned, "nr_scanned"),
       field(&E::nr_reclaimed, "nr_reclaimed"),
@@ -493,341 +493,343 @@ struct Schema<MmVmscanReclaimPages> {
       field(&E::nr_activate_file, "nr_activate1", "nr_activate_file").coded(Coding::Value),
       field(&E::nr_ref_keep, "nr_ref_keep"),
       field(&E::nr_unmap_fail, "nr_unmap_fail")};
-  static constexpr std::string_view text =
+  static constexpr std::string_view kText =
       "nid={0} nr_scanned={1} nr_reclaimed={2} nr_dirty={3} nr_writeback={4} nr_congested={5} nr_immediate={6} "
       "nr_activate_anon={7} nr_activate_file={8} nr_ref_keep={9} nr_unmap_fail={10}";
 };
 template <>
 struct Schema<MmVmscanLruShrinkInactive> {
   using E = MmVmscanLruShrinkInactive;
-  static constexpr std::string_view name = "vmscan:mm_vmscan_lru_shrink_inactive";
-  static constexpr auto fields =
-      std::tuple_cat(Schema<MmVmscanReclaimPages>::fields,
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_lru_shrink_inactive";
+  static constexpr auto kFields =
+      std::tuple_cat(Schema<MmVmscanReclaimPages>::kFields,
                      std::tuple{field(&E::priority, "priority"),
                                 field(&E::reclaim_flags, "reclaim_flags", "flags").with(kReclaimWords)});
-  static constexpr std::string_view text =
+  static constexpr std::string_view kText =
       "nid={0} nr_scanned={1} nr_reclaimed={2} nr_dirty={3} nr_writeback={4} nr_congested={5} nr_immediate={6} "
       "nr_activate_anon={7} nr_activate_file={8} nr_ref_keep={9} nr_unmap_fail={10} priority={11} flags={12r}";
 };
 template <>
 struct Schema<MmVmscanLruShrinkActive> {
   using E = MmVmscanLruShrinkActive;
-  static constexpr std::string_view name = "vmscan:mm_vmscan_lru_shrink_active";
-  static constexpr std::tuple fields{field(&E::node, "nid"),
-                                     field(&E::nr_taken, "nr_taken"),
-                                     field(&E::nr_active, "nr_active"),
-                                     field(&E::nr_deactivated, "nr_deactivated"),
-                                     field(&E::nr_referenced, "nr_referenced"),
-                                     field(&E::priority, "priority"),
-                                     field(&E::reclaim_flags, "reclaim_flags", "flags").with(kReclaimWords)};
-  static constexpr std::string_view text =
+  static constexpr std::string_view kName = "vmscan:mm_vmscan_lru_shrink_active";
+  static constexpr std::tuple kFields{field(&E::node, "nid"),
+                                      field(&E::nr_taken, "nr_taken"),
+                                      field(&E::nr_active, "nr_active"),
+                                      field(&E::nr_deactivated, "nr_deactivated"),
+                                      field(&E::nr_referenced, "nr_referenced"),
+                                      field(&E::priority, "priority"),
+                                      field(&E::reclaim_flags, "reclaim_flags", "flags").with(kReclaimWords)};
+  static constexpr std::string_view kText =
       "nid={0} nr_taken={1} nr_active={2} nr_deactivated={3} nr_referenced={4} priority={5} flags={6r}";
 };
 template <>
 struct Schema<MmMigratePages> {
   using E = MmMigratePages;
-  static constexpr std::string_view name = "migrate:mm_migrate_pages";
-  static constexpr std::tuple fields{field(&E::succeeded, "succeeded", "nr_succeeded"),
-                                     field(&E::failed, "failed", "nr_failed"),
-                                     field(&E::thp_succeeded, "thp_succeeded", "nr_thp_succeeded").optional(),
-                                     field(&E::thp_failed, "thp_failed", "nr_thp_failed").optional(),
-                                     field(&E::thp_split, "thp_split", "nr_thp_split").optional(),
-                                     field(&E::mode, "mode").with(kMigrateModeWords),
-                                     field(&E::reason, "reason").with(kMigrateReasonWords)};
-  static constexpr std::string_view text =
+  static constexpr std::string_view kName = "migrate:mm_migrate_pages";
+  static constexpr std::tuple kFields{field(&E::succeeded, "succeeded", "nr_succeeded"),
+                                      field(&E::failed, "failed", "nr_failed"),
+                                      field(&E::thp_succeeded, "thp_succeeded", "nr_thp_succeeded").optional(),
+                                      field(&E::thp_failed, "thp_failed", "nr_thp_failed").optional(),
+                                      field(&E::thp_split, "thp_split", "nr_thp_split").optional(),
+                                      field(&E::mode, "mode").with(kMigrateModeWords),
+                                      field(&E::reason, "reason").with(kMigrateReasonWords)};
+  static constexpr std::string_view kText =
       "nr_succeeded={0} nr_failed={1} nr_thp_succeeded={2} nr_thp_failed={3} nr_thp_split={4} mode={5s} reason={6s}";
 };
 
 template <>
 struct Schema<OomScoreAdjUpdate> {
   using E = OomScoreAdjUpdate;
-  static constexpr std::string_view name = "oom:oom_score_adj_update";
-  static constexpr std::tuple fields{field(&E::task, "pid"), field(&E::oom_score_adj, "oom_score_adj")};
-  static constexpr std::string_view text = "pid={0} oom_score_adj={1}";
+  static constexpr std::string_view kName = "oom:oom_score_adj_update";
+  static constexpr std::tuple kFields{field(&E::task, "pid"), field(&E::oom_score_adj, "oom_score_adj")};
+  static constexpr std::string_view kText = "pid={0} oom_score_adj={1}";
 };
 template <>
 struct Schema<ReclaimRetryZone> {
   using E = ReclaimRetryZone;
-  static constexpr std::string_view name = "oom:reclaim_retry_zone";
-  static constexpr std::tuple fields{field(&E::node, "node"),
-                                     field(&E::zone, "zone_idx", "zone").with(kZoneWords),
-                                     field(&E::order, "order"),
-                                     field(&E::reclaimable, "reclaimable"),
-                                     field(&E::available, "available"),
-                                     field(&E::min_wmark, "min_wmark"),
-                                     field(&E::no_progress_loops, "no_progress_loops"),
-                                     field(&E::wmark_check, "wmark_check")};
-  static constexpr std::string_view text =
+  static constexpr std::string_view kName = "oom:reclaim_retry_zone";
+  static constexpr std::tuple kFields{field(&E::node, "node"),
+                                      field(&E::zone, "zone_idx", "zone").with(kZoneWords),
+                                      field(&E::order, "order"),
+                                      field(&E::reclaimable, "reclaimable"),
+                                      field(&E::available, "available"),
+                                      field(&E::min_wmark, "min_wmark"),
+                                      field(&E::no_progress_loops, "no_progress_loops"),
+                                      field(&E::wmark_check, "wmark_check")};
+  static constexpr std::string_view kText =
       "node={0} zone={1S} order={2} reclaimable={3} available={4} min_wmark={5} no_progress_loops={6} wmark_check={7}";
 };
 template <>
 struct Schema<CompactRetry> {
   using E = CompactRetry;
-  static constexpr std::string_view name = "oom:compact_retry";
-  static constexpr std::tuple fields{field(&E::order, "order"),
-                                     field(&E::priority, "priority").with(kPriorityWords),
-                                     field(&E::result, "result", "compaction_result").with(kRetryWords),
-                                     field(&E::retries, "retries"),
-                                     field(&E::max_retries, "max_retries"),
-                                     field(&E::should_retry, "ret", "should_retry")};
-  static constexpr std::string_view text =
+  static constexpr std::string_view kName = "oom:compact_retry";
+  static constexpr std::tuple kFields{field(&E::order, "order"),
+                                      field(&E::priority, "priority").with(kPriorityWords),
+                                      field(&E::result, "result", "compaction_result").with(kRetryWords),
+                                      field(&E::retries, "retries"),
+                                      field(&E::max_retries, "max_retries"),
+                                      field(&E::should_retry, "ret", "should_retry")};
+  static constexpr std::string_view kText =
       "order={0} priority={1s} compaction_result={2s} retries={3} max_retries={4} should_retry={5}";
 };
 template <>
 struct Schema<MarkVictim> {
-  static constexpr std::string_view name = "oom:mark_victim";
-  static constexpr std::tuple fields{field(&MarkVictim::task, "pid")};
-  static constexpr std::string_view text = "pid={0}";
+  static constexpr std::string_view kName = "oom:mark_victim";
+  static constexpr std::tuple kFields{field(&MarkVictim::task, "pid")};
+  static constexpr std::string_view kText = "pid={0}";
 };
 
 template <>
 struct Schema<probe::FreeOne> {
   using E = probe::FreeOne;
-  static constexpr std::string_view name = "mmoracle:mmo_free_one";
-  static constexpr std::tuple fields{field(&E::pfn, "pfn"),
-                                     field(&E::order, "order"),
-                                     field(&E::migratetype, "mt"),
-                                     field(&E::fpi, "fpi"),
-                                     field(&E::node, "node"),
-                                     field(&E::zone, "zone"),
-                                     field(&E::captured, "captured").coded(Coding::Symbol)};
-  static constexpr std::string_view text = "pfn={0x} order={1} mt={2} fpi={3} node={4} zone={5} captured={6x}";
+  static constexpr std::string_view kName = "mmoracle:mmo_free_one";
+  static constexpr std::tuple kFields{field(&E::pfn, "pfn"),
+                                      field(&E::order, "order"),
+                                      field(&E::migratetype, "mt"),
+                                      field(&E::fpi, "fpi"),
+                                      field(&E::node, "node"),
+                                      field(&E::zone, "zone"),
+                                      field(&E::captured, "captured").coded(Coding::Symbol)};
+  static constexpr std::string_view kText = "pfn={0x} order={1} mt={2} fpi={3} node={4} zone={5} captured={6x}";
 };
 template <>
 struct Schema<probe::ListHead> {
   using E = probe::ListHead;
-  static constexpr std::string_view name = "mmoracle:mmo_head";
-  static constexpr std::tuple fields{field(&E::pfn, "pfn"), field(&E::order, "order"), field(&E::node, "node"),
-                                     field(&E::zone, "zone")};
-  static constexpr std::string_view text = "pfn={0x} order={1} node={2} zone={3}";
+  static constexpr std::string_view kName = "mmoracle:mmo_head";
+  static constexpr std::tuple kFields{field(&E::pfn, "pfn"), field(&E::order, "order"), field(&E::node, "node"),
+                                      field(&E::zone, "zone")};
+  static constexpr std::string_view kText = "pfn={0x} order={1} node={2} zone={3}";
 };
 template <>
 struct Schema<probe::Steal> {
   using E = probe::Steal;
-  static constexpr std::string_view name = "mmo:steal";
-  static constexpr std::tuple fields{address(&E::zone, "zone"), field(&E::page, "*page"), field(&E::flags, "aflags"),
-                                     field(&E::start_type, "start"), field(&E::whole_block, "whole")};
-  static constexpr std::string_view text = "zone={0x} page={1p} aflags={2x} start={3} whole={4}";
+  static constexpr std::string_view kName = "mmo:steal";
+  static constexpr std::tuple kFields{address(&E::zone, "zone"), field(&E::page, "*page"), field(&E::flags, "aflags"),
+                                      field(&E::start_type, "start"), field(&E::whole_block, "whole")};
+  static constexpr std::string_view kText = "zone={0x} page={1p} aflags={2x} start={3} whole={4}";
 };
 template <>
 struct Schema<probe::MoveFreepagesBlock> {
   using E = probe::MoveFreepagesBlock;
-  static constexpr std::string_view name = "mmo:move_freepages_block";
-  static constexpr std::tuple fields{address(&E::zone, "zone"), field(&E::page, "*page"), field(&E::migratetype, "mt")};
-  static constexpr std::string_view text = "zone={0x} page={1p} mt={2}";
+  static constexpr std::string_view kName = "mmo:move_freepages_block";
+  static constexpr std::tuple kFields{address(&E::zone, "zone"), field(&E::page, "*page"),
+                                      field(&E::migratetype, "mt")};
+  static constexpr std::string_view kText = "zone={0x} page={1p} mt={2}";
 };
 template <>
 struct Schema<probe::MoveBlock> {
   using E = probe::MoveBlock;
-  static constexpr std::string_view name = "mmo:move_block";
-  static constexpr std::tuple fields{address(&E::zone, "zone"), field(&E::start, "start"), field(&E::old_type, "oldmt"),
-                                     field(&E::new_type, "newmt")};
-  static constexpr std::string_view text = "zone={0x} start={1x} oldmt={2} newmt={3}";
+  static constexpr std::string_view kName = "mmo:move_block";
+  static constexpr std::tuple kFields{address(&E::zone, "zone"), field(&E::start, "start"),
+                                      field(&E::old_type, "oldmt"), field(&E::new_type, "newmt")};
+  static constexpr std::string_view kText = "zone={0x} start={1x} oldmt={2} newmt={3}";
 };
 template <>
 struct Schema<probe::MoveBlockP> {
   using E = probe::MoveBlockP;
-  static constexpr std::string_view name = "mmo:move_block_p";
-  static constexpr std::tuple fields{address(&E::zone, "zone"), field(&E::page, "*page"), field(&E::old_type, "oldmt"),
-                                     field(&E::new_type, "newmt")};
-  static constexpr std::string_view text = "zone={0x} page={1p} oldmt={2} newmt={3}";
+  static constexpr std::string_view kName = "mmo:move_block_p";
+  static constexpr std::tuple kFields{address(&E::zone, "zone"), field(&E::page, "*page"), field(&E::old_type, "oldmt"),
+                                      field(&E::new_type, "newmt")};
+  static constexpr std::string_view kText = "zone={0x} page={1p} oldmt={2} newmt={3}";
 };
 template <>
 struct Schema<probe::SetPageblockFlags> {
   using E = probe::SetPageblockFlags;
-  static constexpr std::string_view name = "mmo:set_pb_flags";
-  static constexpr std::tuple fields{address(&E::flags, "flags"), field(&E::pfn, "pfn"), address(&E::mask, "mask")};
-  static constexpr std::string_view text = "flags={0x} pfn={1x} mask={2x}";
+  static constexpr std::string_view kName = "mmo:set_pb_flags";
+  static constexpr std::tuple kFields{address(&E::flags, "flags"), field(&E::pfn, "pfn"), address(&E::mask, "mask")};
+  static constexpr std::string_view kText = "flags={0x} pfn={1x} mask={2x}";
 };
 template <>
 struct Schema<probe::SetPageblockMigratetype> {
   using E = probe::SetPageblockMigratetype;
-  static constexpr std::string_view name = "mmo:set_pb_mt";
-  static constexpr std::tuple fields{field(&E::pfn, "pfn"), field(&E::migratetype, "mt")};
-  static constexpr std::string_view text = "pfn={0x} mt={1}";
+  static constexpr std::string_view kName = "mmo:set_pb_mt";
+  static constexpr std::tuple kFields{field(&E::pfn, "pfn"), field(&E::migratetype, "mt")};
+  static constexpr std::string_view kText = "pfn={0x} mt={1}";
 };
 template <>
 struct Schema<probe::IsolateFree> {
   using E = probe::IsolateFree;
-  static constexpr std::string_view name = "mmo:isolate_free";
-  static constexpr std::tuple fields{field(&E::page, "*page"), field(&E::order, "order")};
-  static constexpr std::string_view text = "page={0p} order={1}";
+  static constexpr std::string_view kName = "mmo:isolate_free";
+  static constexpr std::tuple kFields{field(&E::page, "*page"), field(&E::order, "order")};
+  static constexpr std::string_view kText = "page={0p} order={1}";
 };
 template <>
 struct Schema<probe::IsolateFreeRet> {
-  static constexpr std::string_view name = "mmo:isolate_free_ret";
-  static constexpr std::tuple fields{field(&probe::IsolateFreeRet::got_pages, "got")};
-  static constexpr std::string_view text = "got={0}";
+  static constexpr std::string_view kName = "mmo:isolate_free_ret";
+  static constexpr std::tuple kFields{field(&probe::IsolateFreeRet::got_pages, "got")};
+  static constexpr std::string_view kText = "got={0}";
 };
 template <>
 struct Schema<probe::PutbackIsolated> {
   using E = probe::PutbackIsolated;
-  static constexpr std::string_view name = "mmo:putback_isolated";
-  static constexpr std::tuple fields{field(&E::page, "*page"), field(&E::order, "order"), field(&E::migratetype, "mt")};
-  static constexpr std::string_view text = "page={0p} order={1} mt={2}";
+  static constexpr std::string_view kName = "mmo:putback_isolated";
+  static constexpr std::tuple kFields{field(&E::page, "*page"), field(&E::order, "order"),
+                                      field(&E::migratetype, "mt")};
+  static constexpr std::string_view kText = "page={0p} order={1} mt={2}";
 };
 template <>
 struct Schema<probe::FreePagesOk> {
   using E = probe::FreePagesOk;
-  static constexpr std::string_view name = "mmo:free_pages_ok";
-  static constexpr std::tuple fields{field(&E::page, "*page"), field(&E::order, "order"), field(&E::fpi, "fpi")};
-  static constexpr std::string_view text = "page={0p} order={1} fpi={2}";
+  static constexpr std::string_view kName = "mmo:free_pages_ok";
+  static constexpr std::tuple kFields{field(&E::page, "*page"), field(&E::order, "order"), field(&E::fpi, "fpi")};
+  static constexpr std::string_view kText = "page={0p} order={1} fpi={2}";
 };
 template <>
 struct Schema<probe::FreePcppagesBulk> {
   using E = probe::FreePcppagesBulk;
-  static constexpr std::string_view name = "mmo:free_pcppages_bulk";
-  static constexpr std::tuple fields{address(&E::zone, "zone"), field(&E::count, "count"), address(&E::pcp, "pcp"),
-                                     field(&E::pindex, "pindex")};
-  static constexpr std::string_view text = "zone={0x} count={1} pcp={2x} pindex={3}";
+  static constexpr std::string_view kName = "mmo:free_pcppages_bulk";
+  static constexpr std::tuple kFields{address(&E::zone, "zone"), field(&E::count, "count"), address(&E::pcp, "pcp"),
+                                      field(&E::pindex, "pindex")};
+  static constexpr std::string_view kText = "zone={0x} count={1} pcp={2x} pindex={3}";
 };
 template <>
 struct Schema<probe::RmqueueBulk> {
   using E = probe::RmqueueBulk;
-  static constexpr std::string_view name = "mmo:rmqueue_bulk";
-  static constexpr std::tuple fields{address(&E::zone, "zone"), field(&E::order, "order"),
-                                     field(&E::count, "count").coded(Coding::Symbol), field(&E::migratetype, "mt"),
-                                     field(&E::flags, "aflags")};
-  static constexpr std::string_view text = "zone={0x} order={1} count={2} mt={3} aflags={4x}";
+  static constexpr std::string_view kName = "mmo:rmqueue_bulk";
+  static constexpr std::tuple kFields{address(&E::zone, "zone"), field(&E::order, "order"),
+                                      field(&E::count, "count").coded(Coding::Symbol), field(&E::migratetype, "mt"),
+                                      field(&E::flags, "aflags")};
+  static constexpr std::string_view kText = "zone={0x} order={1} count={2} mt={3} aflags={4x}";
 };
 template <>
 struct Schema<probe::GetPage> {
   using E = probe::GetPage;
-  static constexpr std::string_view name = "mmo:get_page";
-  static constexpr std::tuple fields{field(&E::gfp, "gfp"), field(&E::order, "order"), field(&E::flags, "aflags")};
-  static constexpr std::string_view text = "gfp={0x} order={1} aflags={2x}";
+  static constexpr std::string_view kName = "mmo:get_page";
+  static constexpr std::tuple kFields{field(&E::gfp, "gfp"), field(&E::order, "order"), field(&E::flags, "aflags")};
+  static constexpr std::string_view kText = "gfp={0x} order={1} aflags={2x}";
 };
 template <>
 struct Schema<probe::UnreserveHighatomic> {
   using E = probe::UnreserveHighatomic;
-  static constexpr std::string_view name = "mmo:unreserve_ha";
-  static constexpr std::tuple fields{address(&E::context, "ac"), field(&E::force, "force")};
-  static constexpr std::string_view text = "ac={0x} force={1}";
+  static constexpr std::string_view kName = "mmo:unreserve_ha";
+  static constexpr std::tuple kFields{address(&E::context, "ac"), field(&E::force, "force")};
+  static constexpr std::string_view kText = "ac={0x} force={1}";
 };
 template <>
 struct Schema<probe::DrainZone> {
   using E = probe::DrainZone;
-  static constexpr std::string_view name = "mmo:drain_zone";
-  static constexpr std::tuple fields{field(&E::cpu, "cpu"), address(&E::zone, "zone")};
-  static constexpr std::string_view text = "cpu={0} zone={1x}";
+  static constexpr std::string_view kName = "mmo:drain_zone";
+  static constexpr std::tuple kFields{field(&E::cpu, "cpu"), address(&E::zone, "zone")};
+  static constexpr std::string_view kText = "cpu={0} zone={1x}";
 };
 template <>
 struct Schema<probe::DrainZonePages> {
   using E = probe::DrainZonePages;
-  static constexpr std::string_view name = "mmo:drain_zone_pages";
-  static constexpr std::tuple fields{address(&E::zone, "zone"), address(&E::pcp, "pcp")};
-  static constexpr std::string_view text = "zone={0x} pcp={1x}";
+  static constexpr std::string_view kName = "mmo:drain_zone_pages";
+  static constexpr std::tuple kFields{address(&E::zone, "zone"), address(&E::pcp, "pcp")};
+  static constexpr std::string_view kText = "zone={0x} pcp={1x}";
 };
 template <>
 struct Schema<probe::DrainPages> {
-  static constexpr std::string_view name = "mmo:drain_pages";
-  static constexpr std::tuple fields{field(&probe::DrainPages::cpu, "cpu")};
-  static constexpr std::string_view text = "cpu={0}";
+  static constexpr std::string_view kName = "mmo:drain_pages";
+  static constexpr std::tuple kFields{field(&probe::DrainPages::cpu, "cpu")};
+  static constexpr std::string_view kText = "cpu={0}";
 };
 template <>
 struct Schema<probe::DecayPcp> {
   using E = probe::DecayPcp;
-  static constexpr std::string_view name = "mmo:decay_pcp";
-  static constexpr std::tuple fields{address(&E::zone, "zone"), address(&E::pcp, "pcp")};
-  static constexpr std::string_view text = "zone={0x} pcp={1x}";
+  static constexpr std::string_view kName = "mmo:decay_pcp";
+  static constexpr std::tuple kFields{address(&E::zone, "zone"), address(&E::pcp, "pcp")};
+  static constexpr std::string_view kText = "zone={0x} pcp={1x}";
 };
 template <>
 struct Schema<probe::FoldVmstat> {
-  static constexpr std::string_view name = "mmo:fold_vmstat";
-  static constexpr std::tuple fields{field(&probe::FoldVmstat::do_pagesets, "do_pagesets")};
-  static constexpr std::string_view text = "do_pagesets={0}";
+  static constexpr std::string_view kName = "mmo:fold_vmstat";
+  static constexpr std::tuple kFields{field(&probe::FoldVmstat::do_pagesets, "do_pagesets")};
+  static constexpr std::string_view kText = "do_pagesets={0}";
 };
 template <>
 struct Schema<probe::SplitPage> {
   using E = probe::SplitPage;
-  static constexpr std::string_view name = "mmo:split_page";
-  static constexpr std::tuple fields{field(&E::page, "*page"), field(&E::order, "order")};
-  static constexpr std::string_view text = "page={0p} order={1}";
+  static constexpr std::string_view kName = "mmo:split_page";
+  static constexpr std::tuple kFields{field(&E::page, "*page"), field(&E::order, "order")};
+  static constexpr std::string_view kText = "page={0p} order={1}";
 };
 template <>
 struct Schema<probe::SplitFreePage> {
   using E = probe::SplitFreePage;
-  static constexpr std::string_view name = "mmo:split_free_page";
-  static constexpr std::tuple fields{field(&E::page, "*page"), field(&E::order, "order"),
-                                     field(&E::offset_pages, "off")};
-  static constexpr std::string_view text = "page={0p} order={1} off={2}";
+  static constexpr std::string_view kName = "mmo:split_free_page";
+  static constexpr std::tuple kFields{field(&E::page, "*page"), field(&E::order, "order"),
+                                      field(&E::offset_pages, "off")};
+  static constexpr std::string_view kText = "page={0p} order={1} off={2}";
 };
 template <>
 struct Schema<probe::BulkAlloc> {
   using E = probe::BulkAlloc;
-  static constexpr std::string_view name = "mmo:bulk_alloc";
-  static constexpr std::tuple fields{field(&E::gfp, "gfp"), field(&E::node, "nid"), field(&E::pages, "nr")};
-  static constexpr std::string_view text = "gfp={0x} nid={1} nr={2}";
+  static constexpr std::string_view kName = "mmo:bulk_alloc";
+  static constexpr std::tuple kFields{field(&E::gfp, "gfp"), field(&E::node, "nid"), field(&E::pages, "nr")};
+  static constexpr std::string_view kText = "gfp={0x} nid={1} nr={2}";
 };
 template <>
 struct Schema<probe::NodeReclaim> {
   using E = probe::NodeReclaim;
-  static constexpr std::string_view name = "mmo:node_reclaim";
-  static constexpr std::tuple fields{address(&E::node, "pgdat"), field(&E::gfp, "gfp"), field(&E::order, "order")};
-  static constexpr std::string_view text = "pgdat={0x} gfp={1x} order={2}";
+  static constexpr std::string_view kName = "mmo:node_reclaim";
+  static constexpr std::tuple kFields{address(&E::node, "pgdat"), field(&E::gfp, "gfp"), field(&E::order, "order")};
+  static constexpr std::string_view kText = "pgdat={0x} gfp={1x} order={2}";
 };
 template <>
 struct Schema<probe::WakeupKswapdCall> {
   using E = probe::WakeupKswapdCall;
-  static constexpr std::string_view name = "mmo:wakeup_kswapd";
-  static constexpr std::tuple fields{address(&E::zone, "zone"), field(&E::gfp, "gfp"), field(&E::order, "order"),
-                                     field(&E::highest, "hzi")};
-  static constexpr std::string_view text = "zone={0x} gfp={1x} order={2} hzi={3}";
+  static constexpr std::string_view kName = "mmo:wakeup_kswapd";
+  static constexpr std::tuple kFields{address(&E::zone, "zone"), field(&E::gfp, "gfp"), field(&E::order, "order"),
+                                      field(&E::highest, "hzi")};
+  static constexpr std::string_view kText = "zone={0x} gfp={1x} order={2} hzi={3}";
 };
 template <>
 struct Schema<probe::ResetIsolation> {
   using E = probe::ResetIsolation;
-  static constexpr std::string_view name = "mmo:reset_isolation";
-  static constexpr std::tuple fields{address(&E::zone, "zone"), field(&E::pfn, "pfn"),
-                                     field(&E::check_source, "chksrc"), field(&E::check_target, "chktgt")};
-  static constexpr std::string_view text = "zone={0x} pfn={1x} chksrc={2} chktgt={3}";
+  static constexpr std::string_view kName = "mmo:reset_isolation";
+  static constexpr std::tuple kFields{address(&E::zone, "zone"), field(&E::pfn, "pfn"),
+                                      field(&E::check_source, "chksrc"), field(&E::check_target, "chktgt")};
+  static constexpr std::string_view kText = "zone={0x} pfn={1x} chksrc={2} chktgt={3}";
 };
 template <>
 struct Schema<probe::ResetIsolationSuitable> {
-  static constexpr std::string_view name = "mmo:reset_iso_suitable";
-  static constexpr std::tuple fields{address(&probe::ResetIsolationSuitable::zone, "zone")};
-  static constexpr std::string_view text = "zone={0x}";
+  static constexpr std::string_view kName = "mmo:reset_iso_suitable";
+  static constexpr std::tuple kFields{address(&probe::ResetIsolationSuitable::zone, "zone")};
+  static constexpr std::string_view kText = "zone={0x}";
 };
 template <>
 struct Schema<probe::IsolateMigrate> {
   using E = probe::IsolateMigrate;
-  static constexpr std::string_view name = "mmo:iso_migrate";
-  static constexpr std::tuple fields{address(&E::control, "cc"), field(&E::low, "low"), field(&E::end, "end"),
-                                     field(&E::mode, "mode")};
-  static constexpr std::string_view text = "cc={0x} low={1x} end={2x} mode={3x}";
+  static constexpr std::string_view kName = "mmo:iso_migrate";
+  static constexpr std::tuple kFields{address(&E::control, "cc"), field(&E::low, "low"), field(&E::end, "end"),
+                                      field(&E::mode, "mode")};
+  static constexpr std::string_view kText = "cc={0x} low={1x} end={2x} mode={3x}";
 };
 template <>
 struct Schema<probe::IsolateFreeBlock> {
   using E = probe::IsolateFreeBlock;
-  static constexpr std::string_view name = "mmo:iso_freeblk";
-  static constexpr std::tuple fields{address(&E::control, "cc"), field(&E::start, "start"), field(&E::end, "end"),
-                                     field(&E::stride, "stride"), field(&E::strict, "strict")};
-  static constexpr std::string_view text = "cc={0x} start={1x} end={2x} stride={3} strict={4}";
+  static constexpr std::string_view kName = "mmo:iso_freeblk";
+  static constexpr std::tuple kFields{address(&E::control, "cc"), field(&E::start, "start"), field(&E::end, "end"),
+                                      field(&E::stride, "stride"), field(&E::strict, "strict")};
+  static constexpr std::string_view kText = "cc={0x} start={1x} end={2x} stride={3} strict={4}";
 };
 template <>
 struct Schema<probe::CompactionAllocRet> {
-  static constexpr std::string_view name = "mmo:compaction_alloc_ret";
-  static constexpr std::tuple fields{field(&probe::CompactionAllocRet::page, "*page")};
-  static constexpr std::string_view text = "page={0p}";
+  static constexpr std::string_view kName = "mmo:compaction_alloc_ret";
+  static constexpr std::tuple kFields{field(&probe::CompactionAllocRet::page, "*page")};
+  static constexpr std::string_view kText = "page={0p}";
 };
 template <>
 struct Schema<probe::CompactionFree> {
-  static constexpr std::string_view name = "mmo:compaction_free";
-  static constexpr std::tuple fields{field(&probe::CompactionFree::page, "*page")};
-  static constexpr std::string_view text = "page={0p}";
+  static constexpr std::string_view kName = "mmo:compaction_free";
+  static constexpr std::tuple kFields{field(&probe::CompactionFree::page, "*page")};
+  static constexpr std::string_view kText = "page={0p}";
 };
 // These three carry text or nothing; their readers treat them by hand.
 template <>
 struct Schema<Marker> {
-  static constexpr std::string_view name = "ftrace:print";
-  static constexpr std::tuple<> fields{};
-  static constexpr std::string_view text = "";
+  static constexpr std::string_view kName = "ftrace:print";
+  static constexpr std::tuple<> kFields{};
+  static constexpr std::string_view kText{};
 };
 template <>
 struct Schema<Lost> {
-  static constexpr std::string_view name = "";
-  static constexpr std::tuple<> fields{};
-  static constexpr std::string_view text = "";
+  static constexpr std::string_view kName{};
+  static constexpr std::tuple<> kFields{};
+  static constexpr std::string_view kText{};
 };
 template <>
 struct Schema<Unknown> : Schema<Lost> {};
@@ -839,7 +841,7 @@ inline constexpr std::size_t kEventKinds = std::variant_size_v<TraceEvent>;
 template <std::size_t kind>
 using EventOf = std::variant_alternative_t<kind, TraceEvent>;
 template <class E>
-inline constexpr std::size_t kFieldsOf = std::tuple_size_v<std::remove_const_t<decltype(Schema<E>::fields)>>;
+inline constexpr std::size_t kFieldsOf = std::tuple_size_v<std::remove_const_t<decltype(Schema<E>::kFields)>>;
 namespace detail {
 template <class E, std::size_t... kind>
 constexpr std::size_t kind_of(std::index_sequence<kind...>) {
@@ -861,7 +863,7 @@ constexpr E zero_event() {
 template <class E, class Visit>
 constexpr void for_each_field(Visit&& visit) {
   [&]<std::size_t... i>(std::index_sequence<i...>) {
-    (visit(i, std::get<i>(Schema<E>::fields)), ...);
+    (visit(i, std::get<i>(Schema<E>::kFields)), ...);
   }
   (std::make_index_sequence<kFieldsOf<E>>{});
 }

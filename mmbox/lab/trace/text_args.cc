@@ -151,7 +151,7 @@ std::string_view word_of(std::uint64_t raw, std::span<const Symbol> words) {
   return found != words.end() ? found->text : std::string_view{};
 }
 
-// One field in the style that Schema::text asks for.
+// One field in the style that Schema::kText asks for.
 template <class T>
 void append_value(std::string& out, char style, const T& value, std::span<const Symbol> words,
                   const FieldContext& context) {
@@ -200,7 +200,7 @@ void append_value(std::string& out, char style, const T& value, std::span<const 
 
 template <class E>
 void append_fields(std::string& out, const E& event, const FieldContext& context) {
-  std::string_view text = Schema<E>::text;
+  std::string_view text = Schema<E>::kText;
   while (!text.empty()) {
     const std::size_t open = text.find('{');
     out += text.substr(0, open);
