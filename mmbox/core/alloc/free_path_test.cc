@@ -184,10 +184,12 @@ TEST(Adopt, TakesOnlyFramesThatNobodyHas) {
   EXPECT_FALSE(m->adopt(Pfn{12}, Order{3})) << "not aligned";
   EXPECT_FALSE(m->adopt(Pfn{16}, Order{4})) << "holds an allocated block";
   EXPECT_FALSE(m->adopt(Pfn{0}, Order{5})) << "holds an allocated block";
+  EXPECT_FALSE(m->adopt(Pfn{18}, Order{1})) << "inside an allocated block";
   EXPECT_FALSE(m->adopt(Pfn{1500}, Order{0})) << "inside a free block";
   EXPECT_FALSE(m->adopt(Pfn{4096}, Order{0}));
   m.free(16, 2);
   EXPECT_FALSE(m->adopt(Pfn{16}, Order{2})) << "on a per-cpu list";
+  EXPECT_FALSE(m->adopt(Pfn{17}, Order{0})) << "inside a block on a per-cpu list";
   EXPECT_TRUE(m->adopt(Pfn{20}, Order{2}));
 }
 

@@ -112,7 +112,7 @@ class BasicMachine {
   }
 
   /// Declares a block as allocated that this machine does not know of: memory in use when its state was recorded.
-  /// False if some page of it is free, on a per-cpu list, or the head of an allocated block.
+  /// False if some page of it is free, on a per-cpu list, or of a block that was handed out.
   [[nodiscard]] bool adopt(Pfn pfn, Order order);
   [[nodiscard]] FrameState frame_state(Pfn pfn) const {
     return view_.env.map.contains(pfn) ? view_.env.map.state(view_.env.map.index(pfn)) : FrameState{};

@@ -504,8 +504,12 @@ bool BasicMachine<S>::adopt(Pfn pfn, Order order) {
   const FrameIndex index = map.index(pfn);
   if (map.pageblock(index).zone == kNoZone)
     return false;
-  if (view_.buddy(view_.zone_of(index), CpuId{0}).free_block_of(index))
-    return false;
+  // Heads alone have a state: one below may be of a block that reaches as far as this.
+  for (unsigned above = 1; above < kOrders; ++above) {
+    const FrameState head = map.state(index & ~((FrameIndex{1} << above) - 1));
+    if (!head.is_none() && head.order() >= above)
+      return false;
+  }
   for (FrameIndex at = index; at < index + (FrameIndex{1} << order.raw()); ++at)
     if (!map.state(at).is_none())
       return false;

@@ -252,7 +252,6 @@ void restore_zone(const MachineView& view, ZoneState& zone, const SnapshotZone& 
     pageset.stat.threshold = static_cast<std::int16_t>(cpu.stat_threshold);
     for (std::size_t i = 0; i < kZoneStats; ++i)
       pageset.stat.delta[i] = static_cast<std::int8_t>(items.get(cpu.vm_stat_diff, i));
-    pageset.count = cpu.count;
     pageset.high = cpu.high;
     pageset.batch = cpu.batch;
     // A factor that no kernel reaches would shift pages out of a number.
@@ -269,12 +268,23 @@ void restore_zone(const MachineView& view, ZoneState& zone, const SnapshotZone& 
       for (const PcpPage& page : cpu.lists[list]) {
         const FrameIndex index = view.env.map.index(page.pfn);
         pageset.lists[list].append(view.env.map, index, order);
+        pageset.count += std::int32_t{1} << order;
         view.env.map.set_state(index, order, FrameState::pcp(order, page.cached_type));
       }
     }
   }
   for (std::size_t i = 0; i < kZoneStats; ++i)
     zone.stat[i] = items.get(from.vm_stat, i);
+}
+
+/// What this generation would never give back: blocks on lists that its pagesets do not have.
+std::optional<std::string> unknown_list(const PcpShape& shape, const SnapshotZone& zone) {
+  for (const SnapshotZoneCpu& cpu : zone.cpus)
+    for (unsigned list = 0; list < kPcpLists; ++list)
+      if (!cpu.lists[list].empty() && (list >= shape.lists() || !shape.allows(PcpShape::order(list))))
+        return fmt::format("{}, CPU {}: per-cpu list {} has blocks, and this kernel has no such list", zone.name(),
+                           cpu.cpu.raw(), list);
+  return std::nullopt;
 }
 
 /// The recorded zonelists, if they are not those that the model computes.
@@ -325,6 +335,8 @@ Expected<Image> image_of(const Snapshot& snapshot, const Generation& generation)
     node.kswapd.running = from.kswapd_waiting ? *from.kswapd_waiting == 0 : node.kswapd.highest != KswapdState::kNoZone;
   }
   for (const SnapshotZone& from : snapshot.zones) {
+    if (const auto unknown = unknown_list(view.pcp_shape, from))
+      return Error{.message = *unknown, .remedy = "check which kernel the snapshot is of"};
     restore_zone(view, view.zones[from.node.raw() * view.zone_types.size() + from.index.raw()], from);
     for (const SnapshotPageblock& block : from.pageblocks)
       image.contents_->set(block.start, block.movable_pages);

@@ -60,7 +60,7 @@ class Image {
 
 /// Makes a machine in exactly the state of `snapshot`: every list in order, every counter with its deltas.
 ///
-/// An error if the snapshot's zones or lists do not fit the model (an unknown set of zone types, another number of
+/// `generation`: of the recorded kernel; change_generation() hands the machine to another one. An error if the snapshot's zones or lists do not fit the model (an unknown set of zone types, another number of
 /// orders); its text says what. Zonelists are computed and compared with the recorded ones.
 [[nodiscard]] Expected<Image> image_of(const Snapshot& snapshot, const Generation& generation);
 

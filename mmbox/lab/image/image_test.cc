@@ -64,6 +64,24 @@ TEST(Image, ASnapshotOfAnUnknownMachineIsRefused) {
   EXPECT_THAT(image.error().message, testing::HasSubstr("no known set of"));
 }
 
+TEST(Image, APerCpuListThatTheKernelDoesNotHaveIsRefused) {
+  Snapshot snapshot = snapshots_of("recordings/scripted-basic-uma/basic-1.log.zst").front();
+  snapshot.zones.front().cpus.front().lists[7].push_back({snapshot.zones.front().start, Migratetype::Movable});
+  const auto image = image_of(snapshot, kLinux510);
+  ASSERT_FALSE(image);
+  EXPECT_NE(image.error().message.find("has blocks, and this kernel has no such list"), std::string::npos)
+      << image.error().message;
+}
+
+TEST(Image, PagesOnPerCpuListsAreCountedNotBelieved) {
+  Snapshot snapshot = snapshots_of("recordings/scripted-basic-uma/basic-1.log.zst").front();
+  const std::int32_t pages = snapshot.zones.front().cpus.front().count;
+  snapshot.zones.front().cpus.front().count = pages + 1000;
+  const auto image = image_of(snapshot, kLinux61);
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->machine().view().pageset(ZoneId{0}, CpuId{0}).count, pages);
+}
+
 TEST(Image, ASnapshotWithoutCpusIsRefused) {
   Snapshot snapshot = snapshots_of("recordings/scripted-basic-uma/basic-1.log.zst").front();
   snapshot.cpus.clear();

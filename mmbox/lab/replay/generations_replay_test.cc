@@ -41,14 +41,27 @@ TEST_P(RecordedGeneration, GivesEveryResultAndEverySnapshot) {
   EXPECT_EQ(report->snapshots_equal(), report->snapshots.size());
 }
 
+/// Nothing fits then: blocks are free that the engine has in use, its per-cpu lists have other shapes.
+TEST_P(RecordedGeneration, IsReplayedToItsEndUnderEveryOtherGeneration) {
+  for (const Generation* other : generations()) {
+    if (other == GetParam().generation)
+      continue;
+    const auto report = replay_scripted(path_of(GetParam()), {.run = {}, .generation = *other});
+    ASSERT_TRUE(report) << report.error().text();
+    EXPECT_GT(report->decisions.checked, 10000U) << other->name;
+    EXPECT_GT(report->decisions.agreed, 500U) << other->name;
+    EXPECT_EQ(report->snapshots.size(), 3U) << other->name;
+  }
+}
+
 /// A policy that the recording can tell from every other value of it.
 TEST_P(RecordedGeneration, ThePoliciesThatItTellsAreTold) {
   const test::Effort effort{0, 3, 1000};
   std::uint64_t left = effort.here();
   for (const GenerationFlip& flip : generation_flips(*GetParam().generation)) {
-    // What these decide shows in every recording under pressure.
+    // What these decide shows in every recording under pressure. Moving and claiming come to the same in a short one.
     const std::set<std::string_view> told{"take.fallback", "pcp.control", "reserve.atomic_rule"};
-    if (!told.contains(flip.field))
+    if (!told.contains(flip.field) || flip.value.starts_with("is moved"))
       continue;
     if (left-- == 0)
       return;

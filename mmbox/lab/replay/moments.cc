@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "mmbox/lab/generations/generations.h"
+#include "mmbox/lab/generations/matrix.h"
+#include "mmbox/lab/image/adapt.h"
 
 namespace mmbox::lab {
 
@@ -65,11 +67,13 @@ Expected<std::optional<Snapshot>> Moments::find(std::string_view label) {
 
 Expected<Image> recorded_image(const Snapshot& snapshot, const std::optional<Generation>& generation,
                                std::vector<std::string>& notes) {
-  const GenerationChoice choice =
-      generation ? GenerationChoice{&*generation, {}} : generation_of_recording(snapshot.release());
-  if (!choice.note.empty() && std::ranges::find(notes, choice.note) == notes.end())
-    notes.push_back(choice.note);
-  return image_of(snapshot, *choice.generation);
+  const GenerationChoice own = generation_of_recording(snapshot.release());
+  if (!generation && !own.note.empty() && std::ranges::find(notes, own.note) == notes.end())
+    notes.push_back(own.note);
+  auto image = image_of(snapshot, *own.generation);
+  if (image && generation && !generation_difference(*own.generation, *generation).empty())
+    change_generation(image->machine(), *generation);
+  return image;
 }
 
 }  // namespace mmbox::lab

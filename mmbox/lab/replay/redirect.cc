@@ -1,5 +1,8 @@
 #include "mmbox/lab/replay/redirect.h"
 
+#include <algorithm>
+#include <array>
+
 namespace mmbox::lab {
 namespace {
 
@@ -16,11 +19,11 @@ std::optional<FrameIndex> before_on(const PcpList& list, const MemMap& map, Fram
   return before == kNil ? std::nullopt : std::optional{before};
 }
 
-/// Unlinks a block from whichever per-cpu list of its zone holds it.
-bool unlink_pcp(const MachineView& view, FrameIndex index, unsigned order) {
+/// Unlinks a block of a type from the per-cpu list of its zone that holds it.
+bool unlink_pcp(const MachineView& view, FrameIndex index, unsigned order, Migratetype type) {
   const ZoneState& zone = view.zone_of(index);
   const MemMap& map = view.env.map;
-  const unsigned l = view.pcp_shape.index(order, pcp_list_type(map.state(index).type()));
+  const unsigned l = view.pcp_shape.index(order, type);
   const auto unlink = [&](auto may_have) {
     for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu) {
       PcpState& pageset = view.pageset(zone.id, CpuId{cpu});
@@ -42,6 +45,15 @@ bool unlink_pcp(const MachineView& view, FrameIndex index, unsigned order) {
   // Whose list it is, is told by the ends, before any list is gone through.
   return unlink([&](const PcpList& list) { return list.head == index || list.tail == index; }) ||
          unlink([](const PcpList&) { return true; });
+}
+
+/// The same from whichever list. Most often that is its own type's; a stolen block is on the one that asked.
+bool unlink_pcp(const MachineView& view, FrameIndex index, unsigned order) {
+  const Migratetype own = pcp_list_type(view.env.map.state(index).type());
+  if (unlink_pcp(view, index, order, own))
+    return true;
+  return std::ranges::any_of(std::array{Migratetype::Unmovable, Migratetype::Movable, Migratetype::Reclaimable},
+                             [&](Migratetype type) { return type != own && unlink_pcp(view, index, order, type); });
 }
 
 }  // namespace
