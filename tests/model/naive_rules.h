@@ -47,6 +47,7 @@ struct NaiveRules {
 
   // ---- zone walk and watermark tests
   bool zonelists_by_heuristic = false;  ///< by node or by zone, as the sizes suggest
+  bool zonelists_by_estimate = false;   ///< zones that the estimate at boot leaves no page are missing
   bool full_zone_cache = false;
   bool high_mark_first = false;
   bool prefers_idle_nodes = false;
@@ -157,6 +158,7 @@ struct NaiveRules {
 [[nodiscard]] inline NaiveRules naive_linux_4_12() {
   NaiveRules r = naive_linux_5_10();
   r.takes_cold_requests = true;
+  r.zonelists_by_estimate = true;
   r.reserve_of_preferred_zone = true;
   r.marks = NaiveMarks::Harder;
   r.boost_exception = NaiveBoostException::None;
@@ -187,6 +189,7 @@ struct NaiveRules {
   r.unmovable_for_every_type = true;
   r.atomic = NaiveAtomic::NoWait;
   r.zonelists_by_heuristic = true;
+  r.zonelists_by_estimate = false;
   r.full_zone_cache = true;
   r.marks = NaiveMarks::Loop;
   r.fallback = NaiveFallback::Take;

@@ -245,8 +245,8 @@ inline Shape draw_shape(Random& random, const Generation& generation, unsigned p
   if (random.chance(2))
     config.cpu_nodes.push_back(config.zones.back().node);
   config.batch = static_cast<std::int32_t>(random.pick(std::vector<int>{1, 3, 7, 15, 31}));
-  config.high =
-      static_cast<std::int32_t>(random.chance(8) ? 0 : random.below(static_cast<std::uint64_t>(8 * config.batch) + 8));
+  const auto highest = static_cast<std::uint64_t>((random.chance(8) ? 64 : 8) * config.batch) + 8;
+  config.high = static_cast<std::int32_t>(random.chance(8) ? 0 : random.below(highest));
   // Before 5.10 a return takes a whole batch, whatever the pageset holds: it holds one.
   if (rules.fixed_returns)
     config.high = std::max(config.high, config.batch);

@@ -56,7 +56,7 @@ class Pair {
       std::vector<std::size_t> list;
       for (std::size_t k = 0; k < nodes; ++k)
         for (std::size_t index = config.types.size(); index-- > 0;)
-          if (const std::size_t z = (n + k) % nodes * config.types.size() + index; model_.zones[z].populated)
+          if (const std::size_t z = (n + k) % nodes * config.types.size() + index; is_listed(model_.zones[z]))
             list.push_back(z);
       if (model_.rules.zonelists_by_heuristic && zones_come_first(config, nodes))
         std::stable_sort(list.begin(), list.end(), [this](std::size_t a, std::size_t b) {
@@ -125,6 +125,11 @@ class Pair {
     const Pair& pair_;
   };
 
+  [[nodiscard]] bool is_listed(const NaiveZone& zone) const {
+    // 64 bytes of every page are taken off for the page's record.
+    const std::uint64_t pages = zone.end - zone.start;
+    return zone.populated && (!model_.rules.zonelists_by_estimate || pages > (pages * 64 + 4095) / 4096);
+  }
   /// 3.10: are zonelists sorted by zone, so that low memory is spared, or by node?
   [[nodiscard]] static bool zones_come_first(const SmallConfig& config, std::size_t nodes) {
     std::uint64_t low = 0, total = 0;
