@@ -13,6 +13,7 @@ namespace mmbox {
 namespace {
 
 using enum Migratetype;
+using test::EventText;
 using test::SmallConfig;
 using test::SmallMachine;
 using test::SmallZone;
@@ -578,6 +579,113 @@ TEST(Cold, PagesAreTakenFromTheTailUntil414) {
   EXPECT_EQ(m.alloc(gfp::kHighUserMovable | gfp::kCold, 0), 0U);
   EXPECT_EQ(m.alloc(gfp::kHighUserMovable | gfp::kCold, 0), 1U);
   EXPECT_EQ(m.alloc(gfp::kHighUserMovable, 0), 6U);
+}
+
+// ------------------------------------------------------------- slow path and kswapd (found by the naive model)
+
+TEST(Kswapd, DefragModeAsksForWholePageblocksAboveTheMark) {
+  for (const std::uint32_t defrag_mode : {0U, 1U}) {
+    SmallConfig config = config_of(kLinux72);
+    config.tunables.defrag_mode = defrag_mode;
+    SmallMachine m{config};
+    m.zone().watermark[2] = 600;
+    m.free_block(0, 9);
+    for (std::uint64_t pfn = 512; pfn < 4096; pfn += 512)
+      m.free_block(pfn, 8);
+    EXPECT_EQ(node_balanced(m.view(), NodeId{0}, Order{9}, ZoneIndex{2}), defrag_mode == 0);
+    EXPECT_TRUE(node_balanced(m.view(), NodeId{0}, Order{0}, ZoneIndex{2})) << "single pages are asked for as ever";
+  }
+}
+
+/// Two nodes, each with one Normal zone, and a CPU on the first.
+SmallConfig two_nodes(const Generation& generation) {
+  SmallConfig config = config_of(generation);
+  config.zones = {SmallZone{.start = 0, .pages = 1024}, SmallZone{.start = 1024, .pages = 1024, .node = 1}};
+  return config;
+}
+
+TEST(Kswapd, Of310IsWokenForEveryZoneOfTheListWhateverTheNodemask) {
+  for (const Generation* generation : {&kLinux310, &kLinux412}) {
+    SmallMachine m{two_nodes(*generation)};
+    m.zone(0).watermark = m.zone(1).watermark = {10, 20, 30, 0};
+    Request request{.gfp = gfp::kHighUserMovable.without(gfp::kDirectReclaim), .order = Order{0}, .cpu = CpuId{0}};
+    request.nodemask = NodeMask{1};
+    EXPECT_EQ(m.alloc(request), SmallMachine::kFailed);
+    const bool by_zone = generation == &kLinux310;
+    EXPECT_TRUE(m.view().nodes[0].kswapd.running) << generation->name;
+    EXPECT_EQ(m.view().nodes[1].kswapd.running, by_zone) << generation->name;
+    // What is remembered is the first zone of the request's list there, the highest that it may have here.
+    EXPECT_EQ(m.view().nodes[0].kswapd.highest, by_zone ? 2 : 3) << generation->name;
+  }
+}
+
+TEST(Kswapd, Of310SleepsWhileTheZoneIsAboveLow) {
+  for (const Generation* generation : {&kLinux310, &kLinux412}) {
+    SmallMachine m{two_nodes(*generation)};
+    m.zone(0).watermark = {10, 20, 30, 0};
+    m.free_block(0, 4);
+    m.free_block(32, 3);
+    // 24 pages: enough for LOW and a single page, not for a block of 32.
+    const Gfp gfp = gfp::kKernel.without(gfp::kDirectReclaim);
+    const AllocContext context = prepare(m.view(), {.gfp = gfp, .order = Order{0}, .cpu = CpuId{0}});
+    wake_all_kswapds(m.view(), context, gfp);
+    EXPECT_EQ(m.view().nodes[0].kswapd.running, generation == &kLinux412) << generation->name;
+  }
+}
+
+TEST(OldSlowPath, Of412AsksForTheReserveOfTheFirstZoneWhenItConsidersToGoOn) {
+  for (const Generation* generation : {&kLinux412, &kLinux510}) {
+    SmallConfig config = config_of(*generation);
+    config.zones = {SmallZone{.type = ZoneType::Dma32, .start = 0, .pages = 1024},
+                    SmallZone{.type = ZoneType::Normal, .start = 1024, .pages = 1024}};
+    SmallMachine m{config};
+    m.zone(0).lowmem_reserve = {0, 0, 100, 10, 0, 0};
+    m.free_block(0, 6);
+    // Normal comes first for a request that could have Movable: 64 pages are above one reserve and below the other.
+    const AllocContext context = prepare(m.view(), {.gfp = gfp::kHighUserMovable, .order = Order{0}, .cpu = CpuId{0}});
+    unsigned loops = 0;
+    EXPECT_EQ(should_reclaim_retry<NoSync>(m.view(), context, alloc_flag::kWmarkMin, false, loops),
+              generation == &kLinux510)
+        << generation->name;
+  }
+}
+
+TEST(OldSlowPath, Of310KeepsTheFirstZoneWhenReserveRightsLeadToTheOwnList) {
+  for (const Generation* generation : {&kLinux310, &kLinux412}) {
+    SmallMachine m{two_nodes(*generation)};
+    m.zone(1).watermark = {1000, 1000, 1000, 0};
+    m.free_block(1024, 6);
+    Request request{.gfp = gfp::kKernel | gfp::kMemalloc, .order = Order{0}, .cpu = CpuId{0}};
+    request.node = NodeId{1};
+    EXPECT_EQ(m.alloc(request), 1024U);
+    // The block comes from where the caller wanted it; 4.12 has forgotten that.
+    const bool keeps = generation == &kLinux310;
+    EXPECT_EQ(m.pageset(1).events.numa_miss, keeps ? 0U : 1U) << generation->name;
+    EXPECT_EQ(m.pageset(0).events.numa_foreign, keeps ? 0U : 1U) << generation->name;
+  }
+}
+
+TEST(OldSlowPath, Of310SaysThatNoZoneMayServeAMaskBeforeItLooksAtTheNode) {
+  SmallMachine m{two_nodes(kLinux310)};
+  const auto got = m->alloc({.gfp = gfp::kDma | gfp::kThisNode | gfp::kNoRetry | gfp::kNoWarn, .cpu = CpuId{0}});
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error(), AllocFailure::NoZone);
+}
+
+TEST(Isolation, A412FreePageblockGoesBackByANormalFree) {
+  for (const Generation* generation : {&kLinux412, &kLinux510}) {
+    SmallMachine m{config_of(*generation)};
+    EventText events;
+    m.free_block(512, 9);
+    ASSERT_EQ(isolate_pageblock(m.view(), m.zone(), CpuId{0}, m.index(512), false), IsolateFailure::None);
+    m->attach(&events);
+    unisolate_pageblock(m.view(), m.zone(), CpuId{0}, m.index(512), Movable);
+    const bool frees = generation == &kLinux412;
+    EXPECT_EQ(m.pageset().events.pgfree, frees ? 512U : 0U) << generation->name;
+    EXPECT_EQ(events.count("free"), frees ? 1U : 0U) << generation->name;
+    EXPECT_EQ(m.list(9, Movable), (Pfns{512})) << generation->name;
+    EXPECT_EQ(m.zone().stat[0], 512) << generation->name;
+  }
 }
 
 // ------------------------------------------------------------- which generation stands for a release

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "tests/effort.h"
-#include "tests/model/operations.h"
+#include "tests/model/pair.h"
 
 namespace mmbox::test {
 namespace {
@@ -38,9 +38,15 @@ std::uint64_t run_all(const Shape& shape, const std::vector<Op>& choices, unsign
   }
 }
 
-Shape tiny(std::uint64_t pages, std::int32_t batch, std::int32_t high) {
+Shape tiny(const Generation& generation, std::uint64_t pages, std::int32_t batch, std::int32_t high) {
   Shape shape;
-  shape.config = {.zones = {{.start = 0, .pages = pages}}, .batch = batch, .high = high, .threshold = 2};
+  shape.config = {.zones = {{.start = 0, .pages = pages}},
+                  .generation = generation,
+                  .batch = batch,
+                  .high = naive_rules(generation.name).tuned ? 0 : high,
+                  .threshold = 2};
+  shape.high_min = naive_rules(generation.name).tuned ? high : 0;
+  shape.high_max = 2 * shape.high_min;
   shape.zones.push_back({.marks = {1, 2, 4}, .types = std::vector<int>((pages + 511) / 512, kMovable)});
   return shape;
 }
@@ -49,7 +55,9 @@ constexpr std::uint32_t kMove = 0x100cca;
 constexpr std::uint32_t kKernel = 0xcc0;
 constexpr std::uint32_t kAtomic = 0xa20;
 
-TEST(Exhaustive, TwentyFourPagesByOneCpu) {
+class Exhaustive : public testing::TestWithParam<const Generation*> {};
+
+TEST_P(Exhaustive, TwentyFourPagesByOneCpu) {
   // Zones smaller than a pageblock never move one; what is left is splitting, merging, stealing single blocks and the
   // per-cpu lists.
   const std::vector<Op> choices{Alloc{kMove, 0, 0, -1, 0, 0},
@@ -60,10 +68,11 @@ TEST(Exhaustive, TwentyFourPagesByOneCpu) {
                                 Free{1, 0},
                                 DrainAll{}};
   const auto length = static_cast<unsigned>(Effort{.quick = 4, .normal = 5, .long_run = 7}.here());
-  EXPECT_EQ(run_all(tiny(24, 3, 6), choices, length), static_cast<std::uint64_t>(std::pow(choices.size(), length)));
+  EXPECT_EQ(run_all(tiny(*GetParam(), 24, 3, 6), choices, length),
+            static_cast<std::uint64_t>(std::pow(choices.size(), length)));
 }
 
-TEST(Exhaustive, TwoPageblocksWithStealsAndTheReserve) {
+TEST_P(Exhaustive, TwoPageblocksWithStealsAndTheReserve) {
   const std::vector<Op> choices{Alloc{kMove, 9, 0, -1, 0, 0},
                                 Alloc{kKernel, 8, 0, -1, 0, 0},
                                 Alloc{kAtomic, 1, 0, -1, 0, 0},
@@ -71,12 +80,12 @@ TEST(Exhaustive, TwoPageblocksWithStealsAndTheReserve) {
                                 Free{0, 0},
                                 Free{1, 0}};
   const auto length = static_cast<unsigned>(Effort{.quick = 4, .normal = 5, .long_run = 7}.here());
-  Shape shape = tiny(1024, 2, 8);
+  Shape shape = tiny(*GetParam(), 1024, 2, 8);
   shape.zones[0].marks = {100, 600, 700};
   EXPECT_EQ(run_all(shape, choices, length), static_cast<std::uint64_t>(std::pow(choices.size(), length)));
 }
 
-TEST(Exhaustive, TwoCpusWithIsolation) {
+TEST_P(Exhaustive, TwoCpusWithIsolation) {
   const std::vector<Op> choices{Alloc{kMove, 0, 0, -1, 0, 0},
                                 Alloc{kMove, 3, 1, -1, 0, 0},
                                 Free{0, 0},
@@ -85,13 +94,18 @@ TEST(Exhaustive, TwoCpusWithIsolation) {
                                 Unisolate{0, 1},
                                 Fold{1, true}};
   const auto length = static_cast<unsigned>(Effort{.quick = 4, .normal = 5, .long_run = 6}.here());
-  Shape shape = tiny(1024, 3, 6);
+  Shape shape = tiny(*GetParam(), 1024, 3, 6);
   shape.config.cpu_nodes = {0, 0};
-  // The pageblocks differ so that they never join, and the first can be isolated.
+  // The pageblocks never join, so that the first can be isolated: they differ in type, and are no buddies.
+  shape.config.zones[0].start = 512;
   shape.config.has_cma = true;
   shape.zones[0].types = {kMovable, kCmaType};
   EXPECT_EQ(run_all(shape, choices, length), static_cast<std::uint64_t>(std::pow(choices.size(), length)));
 }
+
+INSTANTIATE_TEST_SUITE_P(Generations, Exhaustive,
+                         testing::ValuesIn(lab::generations().begin(), lab::generations().end()),
+                         [](const auto& test) { return test_name(*test.param); });
 
 }  // namespace
 }  // namespace mmbox::test

@@ -4,8 +4,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 
-#include "tests/model/operations.h"
+#include "tests/model/pair.h"
 
 namespace mmbox::test {
 namespace {
@@ -24,8 +25,9 @@ class Bytes {
 };
 
 std::uint32_t gfp_of(Bytes& bytes) {
-  static constexpr std::uint32_t kGfps[] = {0x800, 0xa20, 0xcc0,    0xcd0,    0x100cca, 0xcc1,   0xcc4,    0xc40,
-                                            0x820, 0xa28, 0x1c20ca, 0x1c24ca, 0,        0x20cc0, 0x200cc0, 0x14cc0};
+  static constexpr std::uint32_t kGfps[] = {0x800, 0xa20,   0xcc0,    0xcd0,   0x100cca,  0xcc1,
+                                            0xcc4, 0xc40,   0x820,    0xa28,   0x1c20ca,  0x1c24ca,
+                                            0,     0x20cc0, 0x200cc0, 0x14cc0, 0x10100cca};
   return kGfps[bytes.byte() % std::size(kGfps)];
 }
 
@@ -50,7 +52,7 @@ Op op_of(Bytes& bytes) {
     case 14: return TakeOff{bytes.number(), cpu()};
     case 15: return IsolateFree{bytes.number(), cpu()};
     case 16: return PutBack{bytes.byte(), cpu()};
-    case 17:
+    case 17: return SecondPasses{};
     case 18:
     case 19:
     case 20: return Free{bytes.number(), cpu()};
@@ -70,7 +72,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace mmbox::test;
   Bytes bytes{data, size};
   Random random{bytes.number()};
-  const Shape shape = draw_shape(random);
+  const std::span<const mmbox::Generation* const> generations = mmbox::lab::generations();
+  const Shape shape = draw_shape(random, *generations[random.below(generations.size())]);
   Pair pair{shape};
   std::string done;
   while (!bytes.empty()) {

@@ -18,6 +18,8 @@ struct AllocContext {
   Migratetype migratetype = Migratetype::Unmovable;
   std::span<const ZoneRef> list;
   std::size_t preferred = 0;  ///< position of the first eligible zone; list.size() if there is none
+  /// 3.10: the first zone of the list that a request began with, once reserve rights have led it to another list.
+  const ZoneRef* kept_preferred = nullptr;
   NodeMask nodes = NodeMask::all();
   bool spread_dirty_pages = false;
   CpuId cpu;
@@ -26,6 +28,9 @@ struct AllocContext {
 
   [[nodiscard]] bool has_preferred() const { return preferred < list.size(); }
   [[nodiscard]] const ZoneRef& preferred_zone() const { return list[preferred]; }
+  [[nodiscard]] const ZoneRef& first_preferred() const {
+    return kept_preferred != nullptr ? *kept_preferred : preferred_zone();
+  }
 };
 
 /// True for zone masks that name no zone (two of DMA, DMA32 and HIGHMEM).
@@ -117,6 +122,14 @@ inline constexpr Task kPlainTask{};
     preferred_nodes = context.nodes;
   context.preferred = next_zone(context.list, 0, context.highest, preferred_nodes);
   return context;
+}
+
+/// The zone index whose reserves a request is held to: that of the highest zone that the mask allows, or of the first
+/// zone of its list. Source: classzone_idx, highest_zoneidx.
+[[nodiscard]] inline ZoneIndex lowmem_index(const Generation& generation, const AllocContext& context) {
+  if (generation.walk.lowmem_index == LowmemIndex::Preferred && context.has_preferred()) [[unlikely]]
+    return context.first_preferred().index;
+  return context.highest;
 }
 
 /// True if requests avoid mixing pageblocks until nothing else is left. Source: vm.defrag_mode.

@@ -155,8 +155,14 @@ inline void unisolate_pageblock(const MachineView& machine, ZoneState& zone, Cpu
   if (rule != PageblockIsolation::DrainAll && map.is_free_head(index, kPageblockOrder) && is_open && may_merge) {
     buddy.remove(index, kPageblockOrder);
     buddy.set_pageblock_type(index, type);
-    buddy.free_one_page(index, kPageblockOrder, type,
-                        rule == PageblockIsolation::DrainZone ? Buddy::Place::Head : Buddy::Place::Tail);
+    if (rule == PageblockIsolation::DrainZone) {
+      // 4.12 makes a block in use of it and frees that; later kernels put it back as what it is.
+      machine.env.trace.emit(MmPageFree{map.pfn(index), Order{kPageblockOrder}});
+      buddy.free_one_page(index, kPageblockOrder, type, Buddy::Place::Head);
+      machine.pageset(zone.id, cpu).events.pgfree += kPageblockPages;
+    } else {
+      buddy.free_one_page(index, kPageblockOrder, type, Buddy::Place::Tail);
+    }
   } else {
     change_isolation(machine, buddy, index, Migratetype::Isolate, type);
   }

@@ -114,7 +114,7 @@ template <SyncPolicy S>
 [[nodiscard]] std::optional<FrameIndex> walk_past_full_zones(const MachineView& machine, const AllocContext& context,
                                                              AllocFlags flags, ZoneIndex highest) {
   const Generation& generation = machine.env.rules->generation;
-  ZoneState& preferred = machine.zones[context.preferred_zone().zone.raw()];
+  ZoneState& preferred = machine.zones[context.first_preferred().zone.raw()];
   NodeState* owner = nullptr;  // only fallback lists have a memory
   for (NodeState& node : machine.nodes)
     if (machine.zonelist(node.fallback).data() == context.list.data() && !context.gfp.has(gfp::kThisNode))
@@ -188,10 +188,7 @@ template <SyncPolicy S>
 [[nodiscard]] std::optional<FrameIndex> get_page_from_freelist(const MachineView& machine, const AllocContext& context,
                                                                AllocFlags flags) {
   const Generation& generation = machine.env.rules->generation;
-  // Whose reserve counts: that of the highest zone that the mask allows, or of the first zone of its list.
-  ZoneIndex highest = context.highest;
-  if (generation.walk.lowmem_index == LowmemIndex::Preferred && context.has_preferred()) [[unlikely]]
-    highest = context.preferred_zone().index;
+  const ZoneIndex highest = lowmem_index(generation, context);
   EventSink* const sink = machine.env.trace.sink();
   if (sink != nullptr) [[unlikely]]
     sink->on(AttemptBegins{context.gfp, context.order, flags, context.highest});

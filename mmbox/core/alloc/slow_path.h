@@ -93,7 +93,7 @@ template <SyncPolicy S>
     // A zone without LRU pages counts its free pages twice here.
     if (reclaimable == 0 && generation.slow.nothing_reclaimable == NothingReclaimable::FreePages)
       reclaimable = free;
-    WatermarkZone numbers = watermark_zone(generation, zone, context.highest);
+    WatermarkZone numbers = watermark_zone(generation, zone, lowmem_index(generation, context));
     numbers.free_pages = reclaimable + free;
     retry = watermark_ok(generation.watermark.rule, context.order, zone.mark(0), flags, numbers, ZoneBlocks{zone});
   }

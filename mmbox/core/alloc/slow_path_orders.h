@@ -73,7 +73,7 @@ template <SyncPolicy S>
 std::optional<FrameIndex> SlowPath<S>::run_restarts() {
   const Gfp gfp = context_.gfp;
   const Task& task = *context_.task;
-  failure_ = AllocFailure::NoMemory;
+  failure_ = context_.has_preferred() ? AllocFailure::NoMemory : AllocFailure::NoZone;
   // What GFP_THISNODE stood for then: this node or nothing, and no effort.
   if (machine_.nodes.size() > 1 && gfp.has_all(gfp::kThisNode | gfp::kNoRetry | gfp::kNoWarn))
     return std::nullopt;
@@ -93,6 +93,8 @@ std::optional<FrameIndex> SlowPath<S>::run_restarts() {
     if (auto index = attempt(flags_))
       return index;
     if (reserves() != AllocFlags{}) {
+      if (context_.kept_preferred == nullptr)
+        context_.kept_preferred = &context_.preferred_zone();
       look_everywhere();
       if (auto index = attempt(alloc_flag::kNoWatermarks))
         return index;

@@ -48,14 +48,20 @@ struct ZoneBlocks {
   return pages < 0 ? 0 : pages;
 }
 
-/// The full test with a count that the per-cpu deltas cannot falsify near the mark.
+/// The full test with a count that the per-cpu deltas cannot falsify near the mark. `counted`: the counter that stands
+/// for the free pages.
 /// Source: zone_watermark_ok_safe().
 [[nodiscard]] inline bool zone_watermark_ok_safe(const MachineView& machine, const ZoneState& zone, Order order,
-                                                 std::int64_t mark, ZoneIndex highest) {
+                                                 std::int64_t mark, ZoneIndex highest,
+                                                 ZoneStat counted = ZoneStat::FreePages) {
   const Generation& generation = machine.env.rules->generation;
   WatermarkZone numbers = watermark_zone(generation, zone, highest);
+  if (counted != ZoneStat::FreePages) {
+    const std::int64_t pages = racy(zone.stat[static_cast<std::size_t>(counted)]);
+    numbers.free_pages = pages < 0 ? 0 : pages;
+  }
   if (zone.percpu_drift_mark != 0 && numbers.free_pages < zone.percpu_drift_mark)
-    numbers.free_pages = zone_stat_snapshot(machine, zone, ZoneStat::FreePages);
+    numbers.free_pages = zone_stat_snapshot(machine, zone, counted);
   return watermark_ok(generation.watermark.rule, order, mark, AllocFlags{}, numbers, ZoneBlocks{zone});
 }
 

@@ -526,6 +526,11 @@ enum class HopelessNode : std::uint8_t {
   StaysSo,
   RecoveredZone,  ///< 7.2: frees lift one of its zones above HIGH, and a node with a higher id has memory
 };
+/// What a request looks at when it wakes kswapd.
+enum class KswapdWake : std::uint8_t {
+  EachZone,  ///< 3.10: every zone of the list, whatever the nodemask; one below LOW wakes
+  EachNode,  ///< later: the nodes that the request may use; one that is not balanced is woken
+};
 /// Whether kcompactd is woken in place of a kswapd that would be of no use.
 enum class RefusedWake : std::uint8_t { Nothing, Kcompactd };
 
@@ -540,6 +545,7 @@ struct SlowPolicy {
   LastUnreserve last_unreserve;
   NothingReclaimable nothing_reclaimable;
   CompactWithoutIo compact_without_io;
+  KswapdWake kswapd_wake;
   RefusedWake refused_wake;
   HopelessNode hopeless_node;
 };

@@ -23,7 +23,8 @@ namespace mmbox {
 /// What the host knows about the pages that it holds. The engine asks when a steal is weighed.
 class PageContents {
  public:
-  /// The pages of `[begin, end)` that could be migrated: on an LRU list, or movable by their driver.
+  /// The pages of `[begin, end)` that could be migrated: on an LRU list, or movable by their driver. Not among them,
+  /// where MovablePages::LruAndOrderOneTails holds, the second page of a compound block of two: the engine counts it.
   virtual PageCount movable_pages(Pfn begin, Pfn end) = 0;
 
  protected:

@@ -200,6 +200,8 @@ constexpr Policy kPolicies[] = {
      MMBOX_POLICY(slow, nothing_reclaimable, {"counts its free pages", "counts its free pages twice"})},
     {"Slow path", "compaction without __GFP_IO",
      MMBOX_POLICY(slow, compact_without_io, {"answers skipped", "is not asked"})},
+    {"Slow path", "kswapd is woken for",
+     MMBOX_POLICY(slow, kswapd_wake, {"each zone below LOW", "each node that is not balanced"})},
     {"Slow path", "a refused wake of kswapd", MMBOX_POLICY(slow, refused_wake, {"is forgotten", "goes to kcompactd"})},
     {"Slow path", "a node that kswapd gave up on",
      MMBOX_POLICY(slow, hopeless_node, {"waits for kswapd", "is tried again when frees lift a zone"})},
