@@ -5,9 +5,11 @@
 #include <exception>
 
 #include "mmbox/cli/boot_command.h"
+#include "mmbox/cli/compact_command.h"
 #include "mmbox/cli/convert_command.h"
 #include "mmbox/cli/explain_command.h"
 #include "mmbox/cli/generations_command.h"
+#include "mmbox/cli/predict_command.h"
 #include "mmbox/cli/replay_command.h"
 #include "mmbox/cli/show_command.h"
 #include "mmbox/cli/step_command.h"
@@ -36,6 +38,8 @@ Start with
   mmbox::cli::add_step_command(app, exit_code);
   mmbox::cli::add_convert_command(app, exit_code);
   mmbox::cli::add_generations_command(app, exit_code);
+  mmbox::cli::add_compact_command(app, exit_code);
+  mmbox::cli::add_predict_command(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

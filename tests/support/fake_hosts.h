@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,13 +24,13 @@ class FakeHosts final : public Reclaimer, public Compactor, public OomPolicy, pu
   std::function<std::uint64_t()> reclaims = [] { return 0; };
   std::function<std::uint64_t()> reclaimable = [] { return 0; };
   std::function<CompactResult()> compacts = [] { return CompactResult::Skipped; };
-  std::function<bool()> suitable = [] { return false; };
+  std::optional<Pfn> captures;
   std::function<bool()> kills = [] { return false; };
   std::function<void()> waits = [] {};
-  std::vector<std::uint64_t> suitable_free;  ///< what suitable_with() was given
 
-  NodeReclaimResult node_reclaim(NodeId node, Gfp gfp, Order order) override {
-    calls.push_back(fmt::format("node_reclaim {} gfp={:#x} order={}", node.raw(), gfp.raw(), order.raw()));
+  NodeReclaimResult node_reclaim(NodeId node, const AllocContext& context) override {
+    calls.push_back(
+        fmt::format("node_reclaim {} gfp={:#x} order={}", node.raw(), context.gfp.raw(), context.order.raw()));
     return node_reclaims();
   }
   PageCount direct_reclaim(const AllocContext&) override {
@@ -38,16 +39,12 @@ class FakeHosts final : public Reclaimer, public Compactor, public OomPolicy, pu
   }
   PageCount reclaimable_pages(ZoneId) override { return PageCount{reclaimable()}; }
   void wake_kswapd(NodeId node) override { calls.push_back(fmt::format("wake {}", node.raw())); }
-  CompactResult direct_compact(const AllocContext&, CompactPriority priority) override {
+  CompactOutcome direct_compact(const AllocContext&, CompactPriority priority) override {
     calls.push_back(fmt::format("compact {}", static_cast<unsigned>(priority)));
-    return compacts();
+    return {compacts(), captures};
   }
   void compaction_succeeded(ZoneId zone, Order order) override {
     calls.push_back(fmt::format("compacted zone={} order={}", zone.raw(), order.raw()));
-  }
-  bool suitable_with(ZoneId, const AllocContext&, PageCount free_pages) override {
-    suitable_free.push_back(free_pages.raw());
-    return suitable();
   }
   void wake_kcompactd(NodeId node, Order order, ZoneIndex highest) override {
     calls.push_back(fmt::format("kcompactd {} order={} highest={}", node.raw(), order.raw(), highest.raw()));

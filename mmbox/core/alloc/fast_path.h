@@ -61,7 +61,7 @@ namespace mmbox {
   if (node.reclaim_locked || machine.hosts.reclaimer == nullptr)
     return NodeReclaimResult::NoScan;
   node.reclaim_locked = true;
-  const NodeReclaimResult result = machine.hosts.reclaimer->node_reclaim(id, context.gfp, context.order);
+  const NodeReclaimResult result = machine.hosts.reclaimer->node_reclaim(id, context);
   node.reclaim_locked = false;
   return result;
 }

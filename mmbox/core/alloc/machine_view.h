@@ -8,6 +8,7 @@
 #include <span>
 
 #include "mmbox/core/alloc/hosts.h"
+#include "mmbox/core/alloc/vm_events.h"
 #include "mmbox/core/base/near.h"
 #include "mmbox/core/buddy/buddy.h"
 #include "mmbox/core/pcp/pcp.h"
@@ -17,8 +18,12 @@ namespace mmbox {
 
 /// Page counts of a node that the host keeps and the allocator's gates read. Unit: pages.
 struct NodePageStats {
+  std::int64_t inactive_anon = 0;
+  std::int64_t active_anon = 0;
   std::int64_t inactive_file = 0;
   std::int64_t active_file = 0;
+  std::int64_t isolated_anon = 0;  ///< taken off their lists, to be moved or evicted
+  std::int64_t isolated_file = 0;
   std::int64_t file_mapped = 0;
   std::int64_t file_dirty = 0;
   std::int64_t writeback = 0;
@@ -35,10 +40,17 @@ struct KswapdState {
 };
 inline constexpr unsigned kMaxReclaimRetries = 16;
 
+/// What is remembered for a node's kcompactd until it runs.
+struct KcompactdState {
+  std::uint8_t order = 0;    ///< the largest that was asked for; 0 while nothing is
+  std::uint8_t highest = 0;  ///< zone index
+};
+
 struct NodeState {
   NodeId id;
   std::uint16_t cpus = 0;
   KswapdState kswapd;
+  KcompactdState kcompactd;
   bool reclaim_locked = false;  ///< somebody is in node reclaim
   std::int64_t totalreserve_pages = 0;
   std::int64_t min_unmapped_pages = 0;
@@ -81,6 +93,7 @@ struct MachineView {
   std::span<const std::uint8_t> distances;  ///< [nodes][nodes]
   std::span<UsualStart> usual_starts;       ///< [cpus][kUsualMasks]
   PcpShape pcp_shape{};
+  VmEvents* events = nullptr;
   Hosts hosts;
 
   [[nodiscard]] PcpState& pageset(ZoneId zone, CpuId cpu) const {

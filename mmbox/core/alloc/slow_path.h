@@ -7,6 +7,7 @@
 #include "mmbox/core/alloc/fast_path.h"
 #include "mmbox/core/alloc/free_path.h"
 #include "mmbox/core/alloc/hosts.h"
+#include "mmbox/core/alloc/suitability.h"
 
 namespace mmbox {
 
@@ -106,7 +107,8 @@ template <SyncPolicy S>
 
 /// Should compaction be tried again, and how hard? Source: should_compact_retry().
 [[nodiscard]] inline bool should_compact_retry(const MachineView& machine, const AllocContext& context,
-                                               CompactResult result, CompactPriority& priority, unsigned& retries) {
+                                               AllocFlags flags, CompactResult result, CompactPriority& priority,
+                                               unsigned& retries) {
   constexpr unsigned kMaxCompactRetries = 16;
   const unsigned order = context.order.raw();
   if (order == 0 || context.task->fatal_signal)
@@ -122,18 +124,7 @@ template <SyncPolicy S>
     case CompactResult::Deferred:
     case CompactResult::Contended:
     case CompactResult::PartialSkipped: raise = true; break;
-    case CompactResult::Skipped:
-      if (machine.hosts.compactor == nullptr || machine.hosts.reclaimer == nullptr)
-        return false;
-      for (std::size_t z = context.preferred; z < context.list.size();
-           z = next_zone(context.list, z + 1, context.highest, context.nodes)) {
-        const ZoneState& zone = machine.zones[context.list[z].zone.raw()];
-        const std::uint64_t reclaimable = machine.hosts.reclaimer->reclaimable_pages(zone.id).raw();
-        const auto free = static_cast<std::uint64_t>(zone_stat_snapshot(machine, zone, ZoneStat::FreePages));
-        if (machine.hosts.compactor->suitable_with(zone.id, context, PageCount{free + reclaimable / order}))
-          return true;
-      }
-      return false;
+    case CompactResult::Skipped: return compaction_zonelist_suitable(machine, context, flags);
     case CompactResult::Success: ++retries; [[fallthrough]];
     default: raise = retries > (costly ? kMaxCompactRetries / 4 : kMaxCompactRetries); break;
   }
@@ -206,12 +197,15 @@ class SlowPath {
   }
   [[nodiscard]] std::optional<FrameIndex> direct_reclaim();
   [[nodiscard]] std::optional<FrameIndex> direct_compact(CompactPriority priority);
+  /// The block that compaction caught for this request, made ready.
+  [[nodiscard]] std::optional<FrameIndex> take_captured(Pfn pfn, Order captured);
   [[nodiscard]] std::optional<FrameIndex> out_of_memory();
   [[nodiscard]] std::optional<FrameIndex> last_resort_of_nofail();
   [[nodiscard]] AllocFlags reserves() const { return reserve_flags(policy_.oom_victim, *context_.task, context_.gfp); }
   /// What reclaim and compaction work for: a whole pageblock if this request may not mix any.
   [[nodiscard]] AllocContext effort() const {
     AllocContext wider = context_;
+    wider.flags = flags_;
     if (defrag_mode(machine_) && flags_.has(alloc_flag::kNoFragment) && context_.migratetype != Migratetype::Movable &&
         context_.order < Order{kPageblockOrder})
       wider.order = Order{kPageblockOrder};
@@ -335,7 +329,7 @@ std::optional<FrameIndex> SlowPath<S>::go_on_or_kill(bool& again) {
     return std::nullopt;
   again = should_reclaim_retry<S>(machine_, context_, flags_, progress_, no_progress_loops_) ||
           (progress_ && asks_compaction_ &&
-           should_compact_retry(machine_, context_, compact_result_, priority_, compaction_retries_));
+           should_compact_retry(machine_, context_, flags_, compact_result_, priority_, compaction_retries_));
   if (again)
     return std::nullopt;
   // Before anything is killed, pageblocks may be mixed after all.
@@ -375,8 +369,12 @@ std::optional<FrameIndex> SlowPath<S>::direct_compact(CompactPriority priority) 
   const AllocContext wanted = effort();
   if (wanted.order.raw() == 0 || !can_compact_)
     return std::nullopt;
-  if (machine_.hosts.compactor != nullptr)
-    compact_result_ = machine_.hosts.compactor->direct_compact(wanted, priority);
+  std::optional<Pfn> captured;
+  if (machine_.hosts.compactor != nullptr) {
+    const CompactOutcome outcome = machine_.hosts.compactor->direct_compact(wanted, priority);
+    compact_result_ = outcome.result;
+    captured = outcome.captured;
+  }
   const bool skipped = compact_result_ == CompactResult::Skipped;
   const bool deferred = compact_result_ == CompactResult::Deferred;
   switch (policy_.try_after_compaction) {
@@ -390,9 +388,31 @@ std::optional<FrameIndex> SlowPath<S>::direct_compact(CompactPriority priority) 
       break;
     case TryAfterCompaction::Always: break;
   }
-  auto index = attempt(flags_);
+  if (!skipped)
+    count_event(machine_.events->compact_stall);
+  auto index = captured ? take_captured(*captured, wanted.order) : attempt(flags_);
   if (index && machine_.hosts.compactor != nullptr)
     machine_.hosts.compactor->compaction_succeeded(machine_.zone_of(*index).id, context_.order);
+  if (!skipped)
+    count_event(index ? machine_.events->compact_success : machine_.events->compact_fail);
+  return index;
+}
+
+template <SyncPolicy S>
+std::optional<FrameIndex> SlowPath<S>::take_captured(Pfn pfn, Order captured) {
+  const FrameIndex index = machine_.env.map.index(pfn);
+  if (captured != context_.order) {
+    // It worked for a larger block than was asked for; what was caught is free like any other.
+    ZoneState& zone = machine_.zone_of(index);
+    {
+      const Guard<S> lock{zone.lock_word};
+      machine_.buddy(zone, context_.cpu).free_block(index, captured.raw());
+    }
+    return attempt(flags_);
+  }
+  const unsigned order = captured.raw();
+  const auto compound = context_.gfp.has(gfp::kComp) ? FrameState::Compound::Yes : FrameState::Compound::No;
+  machine_.env.map.set_state(index, order, FrameState::allocated(order, compound));
   return index;
 }
 

@@ -353,16 +353,46 @@ TEST_F(SlowPath, SuccessfulCompactionIsRetriedSixteenTimesForEachPriority) {
 }
 
 TEST_F(SlowPath, SkippedCompactionIsRetriedWhileReclaimCouldMakeItSuitable) {
-  int left = 3;
-  hosts.suitable = [&] { return left-- > 0; };
+  // Suitable for order 3 if more than MIN + 16 pages would be free: 16 are, in blocks too small to be a reason to go on
+  // reclaiming, and a third of what reclaim can reach.
   hosts.reclaims = [] { return 1; };
-  hosts.reclaimable = [] { return 31; };
-  m.free_block(0, 4);
+  for (const std::uint64_t pfn : {0U, 8U, 16U, 24U})
+    m.free_block(pfn, 2);
   m.zone().watermark = {500, 600, 700, 0};
+  int left = 3;
+  hosts.waits = [&] { --left; };
+  hosts.reclaimable = [&] { return left >= 0 ? 3 * 501 : 3 * 500 + 2; };
   EXPECT_EQ(ask(gfp::kKernel, 3), kFailed);
   EXPECT_EQ(hosts.count("compact 1"), 4u);
-  ASSERT_FALSE(hosts.suitable_free.empty());
-  EXPECT_EQ(hosts.suitable_free[0], 16u + 31u / 3u);
+}
+
+TEST_F(SlowPath, ACapturedBlockIsTakenWithoutALookAtTheLists) {
+  m.zone().watermark = {500, 600, 700, 0};
+  hosts.compacts = [] { return CompactResult::Success; };
+  hosts.captures = Pfn{64};
+  events.clear();
+  EXPECT_EQ(ask(gfp::kKernel | gfp::kComp, 4), 64u);
+  // LOW, MIN, and no further attempt after the early compaction.
+  EXPECT_THAT(attempts(events), ElementsAre("0x901", "0x840"));
+  EXPECT_TRUE(m->frame_state(Pfn{64}).is_allocated_as(4));
+  EXPECT_TRUE(m->frame_state(Pfn{64}).is_compound());
+  EXPECT_EQ(hosts.count("compacted zone=2 order=4"), 1u);
+}
+
+TEST_F(SlowPath, StallsAreCountedUnlessCompactionWasSkipped) {
+  hosts.compacts = [] { return CompactResult::Skipped; };
+  EXPECT_EQ(ask(gfp::kKernel, 4), kFailed);
+  EXPECT_EQ(m.view().events->compact_stall, 0u);
+  hosts.compacts = [] { return CompactResult::Deferred; };
+  EXPECT_EQ(ask(gfp::kKernel, 4), kFailed);
+  EXPECT_EQ(m.view().events->compact_stall, 2u);
+  EXPECT_EQ(m.view().events->compact_fail, 2u);
+  m.free_block(0, 10);
+  m.zone().watermark = {100, 3000, 4000, 0};
+  hosts.captures = Pfn{2048};
+  m.zone().watermark[0] = 5000;
+  EXPECT_EQ(ask(gfp::kKernel, 4), 2048u);
+  EXPECT_EQ(m.view().events->compact_success, 1u);
 }
 
 TEST_F(SlowPath, WithoutProgressCompactionIsNoReasonToRetry) {

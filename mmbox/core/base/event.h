@@ -66,6 +66,80 @@ struct MmVmscanWakeupKswapd {
   Gfp gfp;
 };
 
+// ------------------------------------------------------------- compaction
+
+/// compaction:mm_compaction_isolate_migratepages: the migrate scanner went through `[start, end)`.
+struct MmCompactionIsolateMigratepages {
+  Pfn start;
+  Pfn end;
+  std::uint64_t nr_scanned;
+  std::uint64_t nr_taken;
+};
+/// compaction:mm_compaction_isolate_freepages: so did the free scanner.
+struct MmCompactionIsolateFreepages : MmCompactionIsolateMigratepages {};
+/// The free scanner took blocks from the lists. Since 6.x.
+struct MmCompactionFastIsolateFreepages : MmCompactionIsolateMigratepages {};
+/// compaction:mm_compaction_migratepages: what became of the pages that were isolated last.
+struct MmCompactionMigratepages {
+  std::uint64_t nr_migrated;
+  std::uint64_t nr_failed;
+};
+/// compaction:mm_compaction_begin: one zone is compacted; both scanners' first pageblocks.
+struct MmCompactionBegin {
+  Pfn zone_start;
+  Pfn migrate_pfn;
+  Pfn free_pfn;
+  Pfn zone_end;
+  bool sync;
+};
+struct MmCompactionEnd : MmCompactionBegin {
+  std::int32_t status;  ///< enum compact_result, 07 §3
+};
+struct MmCompactionTryToCompactPages {
+  std::int32_t order;
+  Gfp gfp;
+  std::int32_t priority;
+};
+/// compaction:mm_compaction_suitable and _finished. `order` is -1 when the whole node is compacted.
+struct MmCompactionSuitable {
+  NodeId node;
+  ZoneIndex zone;
+  std::int32_t order;
+  std::int32_t result;
+};
+struct MmCompactionFinished : MmCompactionSuitable {};
+/// compaction:mm_compaction_deferred: the zone is left alone this time. `order` is the request's.
+struct MmCompactionDeferred {
+  NodeId node;
+  ZoneIndex zone;
+  std::int32_t order;
+  std::uint32_t considered;
+  std::uint32_t defer_shift;
+  std::int32_t order_failed;
+};
+struct MmCompactionDeferCompaction : MmCompactionDeferred {};
+struct MmCompactionDeferReset : MmCompactionDeferred {};
+struct MmCompactionKcompactdSleep {
+  NodeId node;
+};
+struct MmCompactionWakeupKcompactd {
+  NodeId node;
+  std::int32_t order;
+  ZoneIndex highest;
+};
+struct MmCompactionKcompactdWake : MmCompactionWakeupKcompactd {};
+
+/// A page in use was copied and its frame freed. Source: unmap_and_move(), mm/migrate.c.
+struct PageMigrated {
+  Pfn from;
+  Pfn to;
+};
+/// A page kept its frame; `target` goes back to the free scanner's pages. Source: compaction_free().
+struct PageNotMigrated {
+  Pfn page;
+  Pfn target;
+};
+
 // ------------------------------------------------------------- steps without a tracepoint
 
 /// A block enters the free lists with this type, before it merges. Source: __free_one_page().
@@ -168,6 +242,22 @@ class EventSink {
   virtual void on(const MmPagePcpuDrain&) {}
   virtual void on(const MmPageAllocExtfrag&) {}
   virtual void on(const MmVmscanWakeupKswapd&) {}
+  virtual void on(const MmCompactionIsolateMigratepages&) {}
+  virtual void on(const MmCompactionIsolateFreepages&) {}
+  virtual void on(const MmCompactionMigratepages&) {}
+  virtual void on(const MmCompactionBegin&) {}
+  virtual void on(const MmCompactionEnd&) {}
+  virtual void on(const MmCompactionTryToCompactPages&) {}
+  virtual void on(const MmCompactionSuitable&) {}
+  virtual void on(const MmCompactionFinished&) {}
+  virtual void on(const MmCompactionDeferred&) {}
+  virtual void on(const MmCompactionDeferCompaction&) {}
+  virtual void on(const MmCompactionDeferReset&) {}
+  virtual void on(const MmCompactionKcompactdSleep&) {}
+  virtual void on(const MmCompactionWakeupKcompactd&) {}
+  virtual void on(const MmCompactionKcompactdWake&) {}
+  virtual void on(const PageMigrated&) {}
+  virtual void on(const PageNotMigrated&) {}
   virtual void on(const FreeOnePage&) {}
   virtual void on(const StealFallback&) {}
   virtual void on(const StealWeighed&) {}

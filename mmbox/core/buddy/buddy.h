@@ -164,8 +164,13 @@ class Buddy {
   }
   void move_to_tail(FrameIndex index, unsigned order, Migratetype type) { move_to(index, order, type, Place::Tail); }
   /// Turns the ring of a list so that this block of it becomes the first. False if it is that already.
-  /// Source: move_freelist_head() and move_freelist_tail(), mm/compaction.c.
+  /// Source: move_freelist_head(), mm/compaction.c.
   bool rotate_to_head(FrameIndex index, unsigned order);
+  /// The same, so that this block becomes the last. Source: move_freelist_tail().
+  bool rotate_to_tail(FrameIndex index, unsigned order) {
+    const FrameIndex next = env_.map.links(index, order).next;
+    return next != kNil && rotate_to_head(next, order);
+  }
   /// The free block that holds `index`, if it is free: its head's index. Looks upward through the orders.
   [[nodiscard]] std::optional<FrameIndex> free_block_of(FrameIndex index) const;
 

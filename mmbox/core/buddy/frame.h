@@ -94,6 +94,7 @@ struct Pageblock {
   std::uint16_t zone;   ///< ZoneId of its first frame, kNoZone in a hole
   FrameState head;      ///< state of a block of order ≥ 9 that starts here
   Migratetype covered;  ///< the type beneath Isolate, for kernels that keep it (IsolationMark::Covers)
+  bool is_cut = false;  ///< its last frame is not memory of its zone: nothing scans it for pages to move
   Links links;          ///< of that block
 };
 inline constexpr std::uint16_t kNoZone = 0xffff;

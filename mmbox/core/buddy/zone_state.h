@@ -37,6 +37,24 @@ inline constexpr std::uint32_t kReclaimActive = 2;     ///< kswapd is at work: p
 inline constexpr std::uint32_t kBelowHigh = 4;         ///< some request found fewer pages than the HIGH mark
 }  // namespace zone_flag
 
+/// The largest CompactionState::defer_shift. Source: COMPACT_MAX_DEFER_SHIFT.
+inline constexpr std::uint32_t kMaxCompactionDeferShift = 6;
+
+/// What compaction remembers of a zone between its runs. Written by compaction alone.
+///
+/// Positions are whatever the scanners left, also outside the zone: a run that begins there starts anew.
+/// Source: struct zone, compact_*.
+struct CompactionState {
+  std::array<Pfn, 2> cached_migrate{};  ///< where the migrate scanner goes on: asynchronous, synchronous
+  Pfn cached_free{};
+  Pfn init_migrate{};  ///< where they began when the skip hints were last reset
+  Pfn init_free{};
+  std::uint32_t considered = 0;   ///< attempts since the last failure
+  std::uint32_t defer_shift = 0;  ///< only one attempt of 2^defer_shift is made
+  std::int32_t order_failed = 0;  ///< the smallest order that failed; smaller ones are never deferred
+  bool blockskip_flush = false;   ///< a whole round went by: the skip hints may be reset
+};
+
 struct alignas(64) ZoneState {
   // -------- read by every request
   std::array<std::int64_t, kZoneStats> stat{};  ///< pages, without the per-cpu deltas
@@ -72,6 +90,7 @@ struct alignas(64) ZoneState {
   std::int64_t pageset_batch = 1;
   std::int64_t percpu_drift_mark = 0;
   Pfn start;
+  CompactionState compaction;
 
   [[nodiscard]] bool is_populated() const { return present != 0; }
   /// A watermark as every comparison uses it, boost included.

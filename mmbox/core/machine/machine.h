@@ -28,6 +28,7 @@ struct MachineHeader {
   std::uint32_t zone_types = 0;
   std::uint32_t cpus = 0;
   std::uint32_t has_thp = 0;
+  VmEvents events;
   bool booted = false;  ///< the per-cpu lists and counters have their sizes
 };
 }  // namespace detail

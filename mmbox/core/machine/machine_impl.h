@@ -9,7 +9,7 @@
 namespace mmbox {
 namespace detail {
 
-inline constexpr std::uint64_t kMachineMagic = 0x6d6d'626f'7800'0001;
+inline constexpr std::uint64_t kMachineMagic = 0x6d6d'626f'7800'0002;
 
 /// Where each array lies in a machine's bytes.
 struct MachineLayout {
@@ -106,6 +106,7 @@ void BasicMachine<S>::open(std::span<std::byte> storage) {
                          reinterpret_cast<Links*>(base + at.links), reinterpret_cast<Pageblock*>(base + at.pageblocks)};
   view_.env.rules = &header_->rules;
   view_.tunables = &header_->tunables;
+  view_.events = &header_->events;
   view_.nodes = {reinterpret_cast<NodeState*>(base + at.nodes), h.nodes};
   const std::size_t zones = std::size_t{h.nodes} * h.zone_types;
   view_.zones = {reinterpret_cast<ZoneState*>(base + at.zones), zones};
@@ -183,6 +184,9 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
       zone.begin = view_.env.map.index(from.start);
       zone.end = zone.begin + static_cast<FrameIndex>(from.spanned.raw());
     }
+    NodeState& node = view_.nodes[from.node.raw()];
+    if (zone.is_populated() && from.index.raw() > node.kcompactd.highest)
+      node.kcompactd.highest = static_cast<std::uint8_t>(from.index.raw());
     if (zone.is_populated())
       with_memory.add(zone.node);
     for (std::size_t cpu = 0; cpu < config.cpus.size(); ++cpu)
@@ -200,7 +204,7 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
 
   for (std::size_t i = 0; i < header->frames / kPageblockPages; ++i)
     new (base + at.pageblocks + i * sizeof(Pageblock))
-        Pageblock{Migratetype::Unmovable, false, kNoZone, {}, Migratetype::Unmovable, {kNil, kNil}};
+        Pageblock{Migratetype::Unmovable, false, kNoZone, {}, Migratetype::Unmovable, true, {kNil, kNil}};
   for (const MemoryRange& memory : config.memory) {
     for (ZoneState& zone : view_.zones) {
       if (zone.node != memory.node || !zone.is_populated())
@@ -222,6 +226,8 @@ BasicMachine<S>::BasicMachine(const MachineConfig& config, std::span<std::byte> 
                                             (from & ~static_cast<FrameIndex>(kPageblockPages - 1)) >= zone.begin);
         if (is_first)
           block.type = Migratetype::Movable;
+        if (to >= (from / kPageblockPages + 1) * kPageblockPages)
+          block.is_cut = false;
         from = static_cast<FrameIndex>((from / kPageblockPages + 1) * kPageblockPages);
       }
     }

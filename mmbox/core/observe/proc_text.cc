@@ -1,18 +1,12 @@
 #include "mmbox/core/observe/proc_text.h"
 
-#include "mmbox/core/observe/fragmentation.h"
+#include "mmbox/core/alloc/suitability.h"
+#include "mmbox/core/topology/fragmentation.h"
 
 namespace mmbox {
 namespace {
 
 using FreeBlocks = std::array<std::uint64_t, kOrders>;
-
-FreeBlocks free_blocks_of(const ZoneState& zone) {
-  FreeBlocks blocks{};
-  for (unsigned order = 0; order < kOrders; ++order)
-    blocks[order] = zone.nr_free[order];
-  return blocks;
-}
 
 /// What the kernel reads of a counter that races with its deltas: never less than nothing.
 std::int64_t not_negative(std::int64_t value) {
@@ -207,6 +201,20 @@ std::string_view suffix_of(ZoneType type) {
   return "";
 }
 
+/// What the machine itself counted of an event that is not a request's; 0 for any other name.
+std::uint64_t vm_event(const MachineView& machine, std::string_view name, std::optional<ZoneType> type) {
+  if (type) {
+    const auto index = machine.index_of(*type);
+    if (index && name == "allocstall_")
+      return machine.events->allocstall[index->raw()];
+    return index && name == "pgskip_" ? machine.events->pgskip[index->raw()] : 0;
+  }
+  for (const VmEventName& event : kVmEventNames)
+    if (event.name == name)
+      return machine.events->*event.counter;
+  return 0;
+}
+
 /// An event or total of the whole machine. `type` is given for a name of which each zone type has a line.
 std::int64_t machine_counter(const ProcSource& source, std::string_view name, std::string_view suffix,
                              std::optional<ZoneType> type) {
@@ -225,6 +233,8 @@ std::int64_t machine_counter(const ProcSource& source, std::string_view name, st
   }
   if ((type && name == "pgalloc_") || name == "pgfree")
     value += sum_events(source.machine, event_named(name), type);
+  else
+    value += static_cast<std::int64_t>(vm_event(source.machine, name, type));
   return value;
 }
 

@@ -30,6 +30,8 @@ struct Tunables {
   std::uint32_t defrag_mode = 0;                    ///< 1: avoid mixing pageblocks at almost any price
   std::uint32_t extfrag_threshold = 500;            ///< permille
   std::uint32_t compaction_proactiveness = 20;      ///< 0 … 100
+  std::uint32_t compact_unevictable_allowed = 1;    ///< 0: compaction leaves mlocked pages where they are
+  std::uint32_t swappiness = 60;                    ///< 0 … 200: how dear evicting file pages is beside swapping
 };
 
 /// The default of lowmem_reserve_ratio for one zone type.

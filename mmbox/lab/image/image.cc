@@ -119,6 +119,8 @@ Tunables tunables_of(const Snapshot& snapshot, const std::vector<ZoneType>& type
   read("sysctl_min_slab_ratio", t.min_slab_ratio);
   read("sysctl_extfrag_threshold", t.extfrag_threshold);
   read("sysctl_compaction_proactiveness", t.compaction_proactiveness);
+  read("sysctl_compact_unevictable_allowed", t.compact_unevictable_allowed);
+  read("vm_swappiness", t.swappiness);
   for (std::size_t i = 0; i < types.size(); ++i)
     t.lowmem_reserve_ratio[i] = default_lowmem_reserve_ratio(types[i]);
   return t;
@@ -209,8 +211,12 @@ ZoneItems zone_items(const Generation& generation, std::size_t items) {
 /// The node's page counts that decide about dirty spread and node reclaim. Their places are the same in 5.10 to 7.2.
 NodePageStats node_pages(const std::vector<std::int64_t>& items) {
   const auto at = [&](std::size_t index) { return index < items.size() ? items[index] : 0; };
-  return {.inactive_file = at(2),
+  return {.inactive_anon = at(0),
+          .active_anon = at(1),
+          .inactive_file = at(2),
           .active_file = at(3),
+          .isolated_anon = at(7),
+          .isolated_file = at(8),
           .file_mapped = at(18),
           .file_dirty = at(20),
           .writeback = at(21),
@@ -231,6 +237,14 @@ void restore_zone(const MachineView& view, ZoneState& zone, const SnapshotZone& 
   zone.percpu_drift_mark = pages(from.drift_mark);
   zone.nr_isolate_pageblock = static_cast<std::uint32_t>(from.isolated_pageblocks);
   zone.nr_free_highatomic = static_cast<std::int64_t>(from.free_highatomic.value_or(0));
+  zone.compaction = {.cached_migrate = from.compact_cached_migrate,
+                     .cached_free = from.compact_cached_free,
+                     .init_migrate = from.compact_init_migrate,
+                     .init_free = from.compact_init_free,
+                     .considered = from.compact_considered,
+                     .defer_shift = std::min(from.compact_defer_shift, kMaxCompactionDeferShift),
+                     .order_failed = from.compact_order_failed,
+                     .blockskip_flush = from.compact_blockskip_flush};
   zone.pageset_high = from.pageset_high_min.value_or(from.pageset_high.value_or(0));
   zone.pageset_high_max = from.pageset_high_max.value_or(0);
   zone.pageset_batch = from.pageset_batch.value_or(1);
@@ -241,6 +255,9 @@ void restore_zone(const MachineView& view, ZoneState& zone, const SnapshotZone& 
     record.type = block.type;
     record.covered = block.type;
     record.skip = block.skip;
+    // Frames of another zone, or of none, beside those before the zone's first.
+    const PageCount before = block.start < from.start ? from.start - block.start : PageCount{};
+    record.is_cut = block.other_zone_pages > before.raw();
   }
   Buddy buddy = view.buddy(zone, CpuId{0});
   for (unsigned order = 0; order < kOrders; ++order)
@@ -328,6 +345,8 @@ Expected<Image> image_of(const Snapshot& snapshot, const Generation& generation)
     node.min_unmapped_pages = pages(from.min_unmapped);
     node.min_slab_pages = pages(from.min_slab);
     node.pages = node_pages(from.vm_stat);
+    node.kcompactd.order = static_cast<std::uint8_t>(from.kcompactd_order);
+    node.kcompactd.highest = static_cast<std::uint8_t>(from.kcompactd_highest_zone);
     node.kswapd.order = static_cast<std::uint8_t>(from.kswapd_order);
     const auto highest = static_cast<std::size_t>(from.kswapd_highest_zone);
     node.kswapd.highest = highest < view.zone_types.size() ? static_cast<std::uint8_t>(highest) : KswapdState::kNoZone;
@@ -359,6 +378,14 @@ void capture_zone(const MachineView& view, ZoneState& zone, SnapshotZone& to) {
   to.flags = zone.flags;
   to.drift_mark = page_count(zone.percpu_drift_mark);
   to.isolated_pageblocks = zone.nr_isolate_pageblock;
+  to.compact_cached_migrate = zone.compaction.cached_migrate;
+  to.compact_cached_free = zone.compaction.cached_free;
+  to.compact_init_migrate = zone.compaction.init_migrate;
+  to.compact_init_free = zone.compaction.init_free;
+  to.compact_considered = zone.compaction.considered;
+  to.compact_defer_shift = zone.compaction.defer_shift;
+  to.compact_order_failed = zone.compaction.order_failed;
+  to.compact_blockskip_flush = zone.compaction.blockskip_flush;
   if (to.pageset_high)
     to.pageset_high = static_cast<std::int32_t>(zone.pageset_high);
   if (to.pageset_high_min)
@@ -441,6 +468,8 @@ Snapshot snapshot_of(const Machine& machine, const Snapshot& base) {
   const MachineView& view = machine.view();
   for (SnapshotNode& to : result.nodes) {
     const NodeState& node = view.nodes[to.id.raw()];
+    to.kcompactd_order = node.kcompactd.order;
+    to.kcompactd_highest_zone = node.kcompactd.highest;
     to.kswapd_order = node.kswapd.order;
     to.kswapd_highest_zone = node.kswapd.highest == KswapdState::kNoZone
                                  ? static_cast<std::int32_t>(view.zone_types.size())

@@ -60,11 +60,12 @@ class Image {
 
 /// Makes a machine in exactly the state of `snapshot`: every list in order, every counter with its deltas.
 ///
-/// `generation`: of the recorded kernel; change_generation() hands the machine to another one. An error if the snapshot's zones or lists do not fit the model (an unknown set of zone types, another number of
-/// orders); its text says what. Zonelists are computed and compared with the recorded ones.
+/// `generation`: of the recorded kernel; change_generation() hands the machine to another one. An error if the
+/// snapshot's zones or lists do not fit the model (an unknown set of zone types, another number of orders); its text
+/// says what. Zonelists are computed and compared with the recorded ones.
 [[nodiscard]] Expected<Image> image_of(const Snapshot& snapshot, const Generation& generation);
 
-/// The state of `machine` as a snapshot. What the allocator does not keep (node counters, compaction's positions,
+/// The state of `machine` as a snapshot. What the allocator does not keep (node counters,
 /// reserved pages of pageblocks, kernel variables) is taken over from `base`, the snapshot that the machine was made
 /// from. With nothing done in between the result equals `base`.
 [[nodiscard]] Snapshot snapshot_of(const Machine& machine, const Snapshot& base);

@@ -9,9 +9,11 @@
 
 #include "mmbox/core/base/generation.h"
 #include "mmbox/lab/error.h"
+#include "mmbox/lab/image/image.h"
 #include "mmbox/lab/io/byte_source.h"
 #include "mmbox/lab/replay/report.h"
 #include "mmbox/lab/snapshot/snapshot.h"
+#include "mmbox/lab/trace/record.h"
 
 namespace mmbox::lab {
 
@@ -19,6 +21,8 @@ struct TraceReplayOptions {
   std::optional<Generation> generation{};  ///< nullopt: the one that stands for the snapshot's release
   /// Called now and then with how far the trace is read.
   std::function<void(Progress)> progress;
+  /// Replay of requests only: shown every event, with the engine as it is before the event takes effect.
+  std::function<void(const TraceRecord&, Image&)> observer{};
 };
 
 /// Replays `trace` from the snapshot `label` of the log `log` (empty: its first). Snapshots of the log that the trace

@@ -72,6 +72,8 @@ class TopReplay final : public PageContents {
     }
   }
 
+  [[nodiscard]] Image& image() { return image_; }
+
   void compare_with(const Snapshot& recorded) {
     report_.snapshots.push_back(
         {recorded.label, compare(recorded, snapshot_of(machine(), base_), CompareOptions::buddy())});
@@ -635,9 +637,13 @@ Expected<ReplayReport> replay_top(const std::string& trace, const std::string& l
                           if (options.progress && count++ % 65536 == 0)
                             options.progress((*reader)->progress());
                         }};
-  const auto ended =
-      follow([&] { return records.next(); }, *moments, [&](const TraceRecord&) { replay(window.current()); },
-             [&](const Snapshot& recorded) { replay.compare_with(recorded); });
+  const auto ended = follow([&] { return records.next(); }, *moments,
+                            [&](const TraceRecord& record) {
+                              if (options.observer)
+                                options.observer(record, replay.image());
+                              replay(window.current());
+                            },
+                            [&](const Snapshot& recorded) { replay.compare_with(recorded); });
   if (!ended) {
     Error error = ended.error();
     if (error.file.empty())

@@ -1,7 +1,7 @@
 // One event of a trace, whatever file it came from.
 //
-// The allocator's own tracepoints are core's event records (mmbox/core/base/event.h). Beside them stand what
-// compaction, reclaim and the OOM killer say, and what the recordings' probes tell about steps that have no tracepoint.
+// The allocator's and compaction's tracepoints are core's event records (mmbox/core/base/event.h). Beside them stand
+// what reclaim and the OOM killer say, and what the recordings' probes tell about steps that have no tracepoint.
 // How each is called in a file and which fields it has there is data: mmbox/lab/trace/schema.h.
 #pragma once
 
@@ -20,65 +20,6 @@ namespace mmbox::lab {
 
 /// The highest zone index where a trace does not tell it (text of kswapd's wake events).
 inline constexpr ZoneIndex kZoneNotTold{255};
-
-// ------------------------------------------------------------------ compaction
-
-/// compaction:mm_compaction_isolate_migratepages. The range is in pfns, half-open.
-struct MmCompactionIsolateMigratepages {
-  Pfn start;
-  Pfn end;
-  std::uint64_t nr_scanned;
-  std::uint64_t nr_taken;
-};
-struct MmCompactionIsolateFreepages : MmCompactionIsolateMigratepages {};
-/// Since 6.x.
-struct MmCompactionFastIsolateFreepages : MmCompactionIsolateMigratepages {};
-struct MmCompactionMigratepages {
-  std::uint64_t nr_migrated;
-  std::uint64_t nr_failed;
-};
-struct MmCompactionBegin {
-  Pfn zone_start;
-  Pfn migrate_pfn;
-  Pfn free_pfn;
-  Pfn zone_end;
-  bool sync;
-};
-struct MmCompactionEnd : MmCompactionBegin {
-  std::int32_t status;  ///< enum compact_result, 07 §3
-};
-struct MmCompactionTryToCompactPages {
-  std::int32_t order;
-  Gfp gfp;
-  std::int32_t priority;
-};
-/// compaction:mm_compaction_suitable and _finished. `order` is -1 when the whole node is compacted.
-struct MmCompactionSuitable {
-  NodeId node;
-  ZoneIndex zone;
-  std::int32_t order;
-  std::int32_t result;
-};
-struct MmCompactionFinished : MmCompactionSuitable {};
-struct MmCompactionDeferred {
-  NodeId node;
-  ZoneIndex zone;
-  std::int32_t order;
-  std::uint32_t considered;
-  std::uint32_t defer_shift;
-  std::int32_t order_failed;
-};
-struct MmCompactionDeferCompaction : MmCompactionDeferred {};
-struct MmCompactionDeferReset : MmCompactionDeferred {};
-struct MmCompactionKcompactdSleep {
-  NodeId node;
-};
-struct MmCompactionWakeupKcompactd {
-  NodeId node;
-  std::int32_t order;
-  ZoneIndex highest;
-};
-struct MmCompactionKcompactdWake : MmCompactionWakeupKcompactd {};
 
 // ------------------------------------------------------------------ reclaim
 

@@ -66,12 +66,6 @@ Json zone_head(const ZoneState& zone) {
   return {{"node", zone.node.raw()}, {"zone", zone_type_name(zone.type)}};
 }
 
-std::array<std::uint64_t, kOrders> free_blocks_of(const ZoneState& zone) {
-  std::array<std::uint64_t, kOrders> blocks{};
-  std::ranges::copy(zone.nr_free, blocks.begin());
-  return blocks;
-}
-
 Json pagetypes_json(const MachineView& machine, const ZoneState& zone) {
   const MigratetypeNumbering numbering{machine.env.rules->has_cma};
   const auto pageblocks = count_pageblocks(machine, zone);

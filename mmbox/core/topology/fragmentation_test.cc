@@ -1,4 +1,4 @@
-#include "mmbox/core/observe/fragmentation.h"
+#include "mmbox/core/topology/fragmentation.h"
 
 #include <gtest/gtest.h>
 

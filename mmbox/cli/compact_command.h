@@ -1,0 +1,13 @@
+// `mmbox compact`: what a write to compact_memory would make of a recorded machine.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "mmbox/cli/command.h"
+
+namespace mmbox::cli {
+
+/// Adds the subcommand. Its callback sets `exit_code`: 0 done; 2 an input cannot be used.
+CLI::App* add_compact_command(CLI::App& app, int& exit_code, const Streams& streams = standard_streams());
+
+}  // namespace mmbox::cli

@@ -1,0 +1,60 @@
+#include "mmbox/cli/predict_command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "mmbox/cli/command_testing.h"
+#include "mmbox/cli/compact_command.h"
+
+namespace mmbox::cli {
+namespace {
+
+using testing::HasSubstr;
+
+std::string data(const std::string& name) {
+  return std::string{MMBOX_TEST_DATA} + "/" + name;
+}
+
+TEST(PredictCommand, SaysWhatCanBeHadAndWhatStandsInTheWay) {
+  const std::string moment = data("hugepages/fresh.log.zst") + ":fresh-before";
+  const Ran all = run_command(add_predict_command, {"predict", moment});
+  EXPECT_EQ(all.exit_code, kDone) << all.err;
+  EXPECT_THAT(all.out, HasSubstr("231  now, from the free lists"));
+  EXPECT_THAT(all.out, HasSubstr("236  with compaction and reclaim"));
+  EXPECT_THAT(all.out, HasSubstr("pages slab"));
+  const Ran few = run_command(add_predict_command, {"predict", moment, "--hugepages", "10", "--json"});
+  EXPECT_EQ(few.exit_code, kDone);
+  EXPECT_EQ(nlohmann::json::parse(few.out)["after_reclaim"], 10);
+  const Ran many = run_command(add_predict_command, {"predict", moment, "--hugepages", "300"});
+  EXPECT_EQ(many.exit_code, kFlagged);
+}
+
+TEST(PredictCommand, BadWordsAreTold) {
+  const Ran none = run_command(add_predict_command, {"predict", "/no/such/file"});
+  EXPECT_EQ(none.exit_code, kUnusable);
+  EXPECT_THAT(none.err, HasSubstr("mmbox predict:"));
+  const Ran gfp = run_command(add_predict_command, {"predict", data("hugepages/fresh.log.zst"), "--gfp", "GFP_WHAT"});
+  EXPECT_EQ(gfp.exit_code, kUnusable);
+  EXPECT_THAT(gfp.err, HasSubstr("no such request flags"));
+}
+
+TEST(CompactCommand, ShowsEachZoneBeforeAndAfter) {
+  const std::string moment = data("compaction/explicit.log.zst") + ":explicit-before";
+  const Ran text = run_command(add_compact_command, {"compact", moment});
+  EXPECT_EQ(text.exit_code, kDone) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("Node 0, zone Normal"));
+  EXPECT_THAT(text.out, HasSubstr("pages moved"));
+  const Ran json = run_command(add_compact_command, {"compact", moment, "--json"});
+  EXPECT_EQ(nlohmann::json::parse(json.out)["zones"].size(), 3u);
+}
+
+TEST(CompactCommand, AMomentWithoutItsPagesIsRefused) {
+  const Ran ran =
+      run_command(add_compact_command, {"compact", data("compaction/explicit.log.zst") + ":explicit-after"});
+  EXPECT_EQ(ran.exit_code, kUnusable);
+}
+
+}  // namespace
+}  // namespace mmbox::cli

@@ -1,0 +1,71 @@
+#include "mmbox/lab/population/outlook.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace mmbox::lab {
+namespace {
+
+constexpr Gfp kHugePages = gfp::kHighUserMovable | gfp::kComp | gfp::kNoWarn | gfp::kRetryMayfail;
+
+std::string data(const std::string& name) {
+  return std::string{MMBOX_TEST_DATA} + "/" + name;
+}
+
+struct State {
+  const char* name;
+  std::uint64_t got;  ///< what a real 6.1.192 had in nr_hugepages after 100,000 were asked for
+};
+
+class HugePages : public testing::TestWithParam<State> {};
+
+TEST_P(HugePages, AreForetoldWithinThreeBlocks) {
+  const std::string name = GetParam().name;
+  const auto moment = load_moment(data("hugepages/" + name + ".log.zst"), name + "-before");
+  ASSERT_TRUE(moment) << moment.error().message;
+  const auto outlook = request_outlook(*moment, Order{9}, kHugePages, 100'000);
+  ASSERT_TRUE(outlook) << outlook.error().message;
+  EXPECT_NEAR(static_cast<double>(outlook->after_reclaim), static_cast<double>(GetParam().got), 3.0);
+  EXPECT_LE(outlook->now, outlook->after_compaction);
+  EXPECT_GT(outlook->obstacles.at(PageUse::Slab), 0u);
+}
+INSTANTIATE_TEST_SUITE_P(Recorded, HugePages,
+                         testing::Values(State{"fresh", 236}, State{"cachefull", 236}, State{"strewn-holes", 41}),
+                         [](const auto& each) {
+                           std::string name = each.param.name;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST(RequestOutlook, IsTheSameEachTime) {
+  const auto moment = load_moment(data("hugepages/cachefull.log.zst"), "cachefull-before");
+  ASSERT_TRUE(moment);
+  const auto first = request_outlook(*moment, Order{4}, gfp::kKernel, 500);
+  const auto second = request_outlook(*moment, Order{4}, gfp::kKernel, 500);
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(first->after_reclaim, second->after_reclaim);
+  EXPECT_EQ(first->moved_pages, second->moved_pages);
+  EXPECT_EQ(first->evicted_pages, second->evicted_pages);
+}
+
+TEST(Moment, NeedsThePagesToo) {
+  const auto moment = load_moment(data("compaction/explicit.log.zst"), "explicit-after");
+  ASSERT_FALSE(moment) << "the fixture has no pages of that moment";
+  EXPECT_FALSE(moment.error().remedy.empty());
+}
+
+TEST(CompactionOutlook, MakesLargerBlocksOfTheSameMemory) {
+  const auto moment = load_moment(data("compaction/explicit.log.zst"), "explicit-before");
+  ASSERT_TRUE(moment);
+  const auto outlook = compaction_outlook(*moment);
+  ASSERT_TRUE(outlook);
+  ASSERT_EQ(outlook->zones.size(), 3u);
+  // The recording moved 19'049 pages.
+  EXPECT_NEAR(static_cast<double>(outlook->moved_pages), 19'049.0, 200.0);
+  const auto& normal = outlook->zones[2];
+  EXPECT_GT(normal.after[10], normal.before[10]);
+}
+
+}  // namespace
+}  // namespace mmbox::lab

@@ -1,0 +1,314 @@
+#include "mmbox/lab/population/population.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace mmbox::lab {
+namespace {
+
+/// Bits of a page's flags in a dump. Source: enum pageflags, Linux 6.1.
+constexpr std::uint64_t kLocked = 1U << 0;
+constexpr std::uint64_t kReferenced = 1U << 1;
+constexpr std::uint64_t kDirty = 1U << 3;
+constexpr std::uint64_t kActive = 1U << 5;
+constexpr std::uint64_t kSwapCache = 1U << 10;
+constexpr std::uint64_t kPrivate = 1U << 13;
+constexpr std::uint64_t kWriteback = 1U << 15;
+constexpr std::uint64_t kHead = 1U << 16;
+constexpr std::uint64_t kSwapBacked = 1U << 19;
+constexpr std::uint64_t kUnevictable = 1U << 20;
+
+PageUse use_of(PageKind kind) {
+  switch (kind) {
+    case PageKind::Slab: return PageUse::Slab;
+    case PageKind::Reserved: return PageUse::Reserved;
+    case PageKind::Anonymous: return PageUse::Anonymous;
+    case PageKind::File: return PageUse::File;
+    case PageKind::Driver: return PageUse::Driver;
+    case PageKind::Tail:
+    case PageKind::Other: return PageUse::Kernel;
+    case PageKind::Buddy:
+    case PageKind::Outside: return PageUse::None;
+  }
+  return PageUse::None;
+}
+
+PopulationPage page_of(const PageRun& run) {
+  const auto has = [&](std::uint64_t bit) { return (run.flags & bit) != 0; };
+  PopulationPage page;
+  page.use = use_of(run.kind);
+  const bool on_lru = page.use == PageUse::Anonymous || page.use == PageUse::File;
+  page.is_compound = has(kHead);
+  page.order = static_cast<std::uint8_t>(page.is_compound && run.order > 0 ? run.order : 0);
+  page.is_swap_backed = has(kSwapBacked);
+  page.is_swap_cache = has(kSwapBacked) && has(kSwapCache) && on_lru;
+  page.is_unevictable = has(kUnevictable);
+  page.is_dirty = has(kDirty);
+  page.is_writeback = has(kWriteback);
+  page.is_locked = has(kLocked);
+  page.is_active = has(kActive);
+  page.is_referenced = has(kReferenced);
+  page.is_mapped = on_lru && run.mapcount >= 0;
+  if (on_lru) {
+    // Each mapping holds a page once, as do its file or the swap cache, and its buffers.
+    std::int32_t expected = run.mapcount + 1;
+    if (page.use == PageUse::File || page.is_swap_cache)
+      ++expected;
+    if (page.use == PageUse::File && has(kPrivate))
+      ++expected;
+    page.is_pinned = run.refcount > expected;
+  }
+  return page;
+}
+
+}  // namespace
+
+std::string_view name_of(PageUse use) {
+  constexpr std::array<std::string_view, 7> kNames{"unknown", "reserved",  "kernel", "slab",
+                                                   "driver",  "anonymous", "file"};
+  return kNames[static_cast<std::size_t>(use)];
+}
+
+Population::Population(Machine& machine)
+    : machine_(machine),
+      first_(machine.view().env.map.pfn(0)),
+      pages_(machine.view().env.map.frames()),
+      lru_(machine.view()) {}
+
+Population::Population(Machine& machine, const PageDump& dump) : Population(machine) {
+  std::array<OwnerId, 7> owners{};
+  for (std::size_t use = 0; use < owners.size(); ++use)
+    owners[use] = add_owner(std::string{name_of(static_cast<PageUse>(use))});
+  for (const PageDumpZone& zone : dump.zones) {
+    // What waits on a per-cpu list looks like memory in use in a dump, and is nobody's.
+    Pfn pcp_end;
+    for (const PageRun& run : zone.runs) {
+      PopulationPage page = page_of(run);
+      if (page.use == PageUse::None)
+        continue;
+      page.owner = owners[static_cast<std::size_t>(page.use)];
+      for (Pfn pfn = run.start; pfn < run.end() && contains(pfn); pfn = pfn + PageCount{1}) {
+        const FrameState state = machine.frame_state(pfn);
+        if (state.kind() == FrameState::Kind::Pcp)
+          pcp_end = pfn + PageCount::in(Order{state.order()});
+        if (pfn >= pcp_end)
+          put(pfn, page);
+      }
+    }
+  }
+}
+
+OwnerId Population::add_owner(std::string name) {
+  owners_.push_back({std::move(name), {}});
+  return static_cast<OwnerId>(owners_.size() - 1);
+}
+
+void Population::put(Pfn pfn, PopulationPage page) {
+  if (page.owner != kNoOwner) {
+    std::vector<Pfn>& slots = owners_[page.owner].pages;
+    page.slot = static_cast<std::uint32_t>(slots.size());
+    slots.push_back(pfn);
+  }
+  this->page(pfn) = page;
+  if (keeps_lru_ && is_on_lru(page))
+    lru_.add(index(pfn), list_of(page));
+}
+
+void Population::forget(Pfn pfn) {
+  const PopulationPage& page = this->page(pfn);
+  if (keeps_lru_ && is_on_lru(page) && !page.is_isolated)
+    lru_.remove(index(pfn), list_of(page));
+  forget_contents(pfn);
+}
+
+void Population::forget_contents(Pfn pfn) {
+  PopulationPage& page = this->page(pfn);
+  if (page.owner != kNoOwner) {
+    // The last page takes the slot, so that an owner's pages stay without gaps.
+    std::vector<Pfn>& slots = owners_[page.owner].pages;
+    slots[page.slot] = slots.back();
+    this->page(slots[page.slot]).slot = page.slot;
+    slots.pop_back();
+  }
+  page = PopulationPage{};
+}
+
+PageFacts Population::facts(Pfn pfn) {
+  PageFacts facts;
+  if (!contains(pfn))
+    return facts;
+  const PopulationPage& page = this->page(pfn);
+  facts.order = page.is_compound ? page.order : 0;
+  switch (page.use) {
+    case PageUse::Anonymous:
+    case PageUse::File: facts.kind = PageFacts::Kind::Lru; break;
+    case PageUse::Driver: facts.kind = PageFacts::Kind::Driver; break;
+    default: return facts;
+  }
+  facts.has_mapping = page.use == PageUse::File || page.is_swap_cache;
+  facts.is_pinned = page.is_pinned;
+  facts.is_unevictable = page.is_unevictable;
+  facts.is_dirty = page.is_dirty;
+  facts.is_writeback = page.is_writeback;
+  facts.is_locked = page.is_locked;
+  facts.mapping_migrates = page.mapping_migrates;
+  return facts;
+}
+
+std::int64_t& Population::isolated_count(Pfn pfn, const PopulationPage& page) {
+  const MachineView& view = machine_.view();
+  NodePageStats& stats = view.nodes[view.zone_of(view.env.map.index(pfn)).node.raw()].pages;
+  return page.use == PageUse::File && !page.is_swap_backed ? stats.isolated_file : stats.isolated_anon;
+}
+
+bool Population::isolate(Pfn pfn) {
+  PopulationPage& page = this->page(pfn);
+  if (page.is_isolated)
+    return false;
+  page.is_isolated = true;
+  if (keeps_lru_ && is_on_lru(page))
+    lru_.remove(index(pfn), list_of(page));
+  ++isolated_count(pfn, page);
+  return true;
+}
+
+void Population::putback(Pfn pfn) {
+  PopulationPage& page = this->page(pfn);
+  page.is_isolated = false;
+  if (keeps_lru_ && is_on_lru(page))
+    lru_.add(index(pfn), list_of(page));
+  --isolated_count(pfn, page);
+}
+
+MoveResult Population::move(Pfn from, Pfn to, MoveEffort effort) {
+  PopulationPage& page = this->page(from);
+  if (page.is_pinned || page.is_locked)
+    return MoveResult::Again;
+  if (page.is_writeback) {
+    if (effort.mode != MoveMode::Sync)
+      return MoveResult::Failed;
+    if (!effort.may_wait)
+      return MoveResult::Again;
+    tick();
+  }
+  --isolated_count(from, page);
+  if (page.owner != kNoOwner)
+    owners_[page.owner].pages[page.slot] = to;
+  page.is_isolated = false;
+  this->page(to) = page;
+  if (keeps_lru_ && is_on_lru(page))
+    lru_.add(index(to), list_of(page));
+  page = PopulationPage{};
+  return MoveResult::Moved;
+}
+
+LruList Population::list_of(const PopulationPage& page) {
+  if (page.is_unevictable)
+    return LruList::Unevictable;
+  const bool is_file = page.use == PageUse::File && !page.is_swap_backed;
+  return lru_list(is_file ? LruType::File : LruType::Anon, page.is_active ? LruAge::Active : LruAge::Inactive);
+}
+
+void Population::keep_lru() {
+  keeps_lru_ = true;
+  for (NodeState& node : machine_.view().nodes) {
+    NodePageStats& stats = node.pages;
+    stats.inactive_anon = stats.active_anon = stats.inactive_file = stats.active_file = 0;
+  }
+  for (std::uint64_t i = 0; i < pages_.size(); ++i)
+    if (const PopulationPage& page = pages_[PageCount{i}]; is_on_lru(page))
+      lru_.add(static_cast<FrameIndex>(i), list_of(page));
+}
+
+void Population::tick() {
+  for (const Pfn pfn : std::exchange(writing_, {})) {
+    PopulationPage& page = this->page(pfn);
+    if (!page.is_writeback)
+      continue;
+    page.is_writeback = false;
+    count_writeback(pfn, -1);
+    // What was only waiting for this goes next.
+    if (page.is_reclaim && !page.is_isolated && keeps_lru_) {
+      lru_.remove(index(pfn), list_of(page));
+      page.is_active = false;
+      lru_.add_tail(index(pfn), list_of(page));
+      count_event(machine_.view().events->pgrotated);
+    }
+    page.is_reclaim = false;
+  }
+}
+
+void Population::count_writeback(Pfn pfn, std::int64_t pages) {
+  const MachineView& view = machine_.view();
+  view.nodes[view.zone_of(index(pfn)).node.raw()].pages.writeback += pages;
+}
+
+ReclaimFacts Population::reclaim_facts(Pfn pfn) {
+  const PopulationPage& page = this->page(pfn);
+  ReclaimFacts facts;
+  facts.is_referenced = page.is_referenced;
+  facts.is_mapped = page.is_mapped;
+  facts.is_executable = page.is_executable;
+  facts.is_swap_backed = page.use == PageUse::Anonymous || page.is_swap_backed;
+  facts.is_swap_cache = page.is_swap_cache;
+  facts.is_dirty = page.is_dirty;
+  facts.is_writeback = page.is_writeback;
+  facts.is_reclaim = page.is_reclaim;
+  facts.is_locked = page.is_locked;
+  facts.is_pinned = page.is_pinned;
+  facts.is_unevictable = page.is_unevictable;
+  facts.is_working_set = page.is_working_set;
+  return facts;
+}
+
+void Population::mark(Pfn pfn, ReclaimMark mark) {
+  PopulationPage& page = this->page(pfn);
+  switch (mark) {
+    case ReclaimMark::Referenced: page.is_referenced = true; break;
+    case ReclaimMark::Reclaim: page.is_reclaim = true; break;
+    case ReclaimMark::WorkingSet: page.is_working_set = true; break;
+  }
+}
+
+void Population::returned(Pfn pfn, LruList list) {
+  PopulationPage& page = this->page(pfn);
+  page.is_isolated = false;
+  page.is_unevictable = list == LruList::Unevictable;
+  page.is_active = mmbox::is_active(list);
+}
+
+bool Population::add_to_swap(Pfn pfn) {
+  if (free_swap_ == PageCount{})
+    return false;
+  free_swap_ = free_swap_ - PageCount{1};
+  page(pfn).is_swap_cache = true;
+  page(pfn).is_dirty = true;
+  return true;
+}
+
+bool Population::unmap(Pfn pfn) {
+  page(pfn).is_mapped = false;
+  return true;
+}
+
+bool Population::write_out(Pfn pfn) {
+  PopulationPage& page = this->page(pfn);
+  page.is_dirty = false;
+  page.is_writeback = true;
+  page.is_reclaim = true;
+  writing_.push_back(pfn);
+  count_writeback(pfn, 1);
+  return false;
+}
+
+PageCount Population::movable_pages(Pfn begin, Pfn end) {
+  std::uint64_t pages = 0;
+  for (Pfn pfn = begin; pfn < end && contains(pfn); pfn = pfn + PageCount{1}) {
+    const PageUse use = page(pfn).use;
+    pages += use == PageUse::Anonymous || use == PageUse::File || use == PageUse::Driver ? 1 : 0;
+  }
+  return PageCount{pages};
+}
+
+}  // namespace mmbox::lab

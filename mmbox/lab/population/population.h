@@ -1,0 +1,153 @@
+// Who uses the frames of a machine: owners, the pages that they hold, and what each page is.
+//
+// The allocator knows frames; this knows what is in them. It answers the engine's questions when pages are to move, and
+// keeps its owners' pages where they are now.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "mmbox/lab/error.h"
+#include "mmbox/lab/snapshot/page_dump.h"
+#include "mmbox/mmbox.h"
+
+namespace mmbox::lab {
+
+/// What a page in use is good for.
+enum class PageUse : std::uint8_t {
+  None,      ///< free, or unknown
+  Reserved,  ///< never given to the allocator
+  Kernel,    ///< allocated, on no list: page tables, stacks, buffers
+  Slab,
+  Driver,     ///< movable by its driver
+  Anonymous,  ///< of a process, on an LRU list
+  File,       ///< of a file or of shared memory, on an LRU list
+};
+[[nodiscard]] std::string_view name_of(PageUse use);
+
+/// Whoever holds pages.
+struct Owner {
+  std::string name;
+  std::vector<Pfn> pages;  ///< by slot; kNoPfn where a slot is empty
+};
+using OwnerId = std::uint32_t;
+inline constexpr OwnerId kNoOwner = 0xffff'ffff;
+
+/// One page in use. `order` is that of the block it heads; tails of compound pages are Kernel.
+struct PopulationPage {
+  PageUse use = PageUse::None;
+  std::uint8_t order = 0;
+  bool is_compound : 1 = false;
+  bool is_swap_cache : 1 = false;
+  bool is_swap_backed : 1 = false;  ///< of shared memory: on the anonymous lists though it is File
+  bool is_pinned : 1 = false;
+  bool is_unevictable : 1 = false;
+  bool is_dirty : 1 = false;
+  bool is_writeback : 1 = false;
+  bool is_locked : 1 = false;
+  bool is_active : 1 = false;
+  bool is_mapped : 1 = false;
+  bool is_referenced : 1 = false;
+  bool is_reclaim : 1 = false;      ///< goes as soon as it is written
+  bool is_working_set : 1 = false;  ///< was active once
+  bool is_executable : 1 = false;
+  bool is_isolated : 1 = false;
+  bool mapping_migrates : 1 = true;
+  OwnerId owner = kNoOwner;
+  std::uint32_t slot = 0;
+};
+
+/// The pages of one machine by frame.
+///
+/// Keeps the machine's LRU lists once `keep_lru` was called; without them pages can be moved, but not evicted. Written
+/// pages are clean at the next `tick`. Slab pages stay.
+class Population final : public PageMover, public PageEvictor, public PageContents {
+ public:
+  /// For the frames of `machine`; knows no page yet. The machine outlives it.
+  explicit Population(Machine& machine);
+  /// With the pages of a dump. Its owners are named for what the pages are: a dump does not tell whose they are.
+  Population(Machine& machine, const PageDump& dump);
+
+  /// The same pages for another machine of the same shape. LRU lists only if that is a copy of the other's machine.
+  Population(Machine& machine, const Population& other)
+      : machine_(machine),
+        first_(other.first_),
+        pages_(other.pages_),
+        owners_(other.owners_),
+        lru_(machine.view(), other.lru_),
+        keeps_lru_(other.keeps_lru_),
+        free_swap_(other.free_swap_),
+        writing_(other.writing_) {}
+
+  /// Puts all pages that may be evicted on LRU lists, the highest frame at the head, and keeps them there.
+  void keep_lru();
+  [[nodiscard]] Lru& lru() { return lru_; }
+  void set_free_swap(PageCount pages) { free_swap_ = pages; }
+  /// Time passes: what was being written is clean.
+  void tick();
+
+  OwnerId add_owner(std::string name);
+  [[nodiscard]] const Owner& owner(OwnerId id) const { return owners_[id]; }
+  [[nodiscard]] std::size_t owners() const { return owners_.size(); }
+
+  /// Gives a frame contents; `page.owner` gets it at its next slot unless it is kNoOwner.
+  void put(Pfn pfn, PopulationPage page);
+  /// Forgets a page: its frame is about to be freed.
+  void forget(Pfn pfn);
+  [[nodiscard]] const PopulationPage& page(Pfn pfn) const { return pages_[pfn - first_]; }
+  [[nodiscard]] PopulationPage& page(Pfn pfn) { return pages_[pfn - first_]; }
+  [[nodiscard]] bool contains(Pfn pfn) const { return pfn >= first_ && pfn.raw() - first_.raw() < pages_.size(); }
+
+  // PageMover
+  PageFacts facts(Pfn pfn) override;
+  bool isolate(Pfn pfn) override;
+  void putback(Pfn pfn) override;
+  MoveResult move(Pfn from, Pfn to, MoveEffort effort) override;
+  // PageEvictor
+  void taken(Pfn pfn) override { page(pfn).is_isolated = true; }
+  ReclaimFacts reclaim_facts(Pfn pfn) override;
+  void mark(Pfn pfn, ReclaimMark mark) override;
+  bool add_to_swap(Pfn pfn) override;
+  bool unmap(Pfn pfn) override;
+  bool write_out(Pfn pfn) override;
+  void evict(Pfn pfn) override { forget_contents(pfn); }
+  void returned(Pfn pfn, LruList list) override;
+  PageCount free_swap() override { return free_swap_; }
+  // PageContents
+  PageCount movable_pages(Pfn begin, Pfn end) override;
+
+ private:
+  [[nodiscard]] std::int64_t& isolated_count(Pfn pfn, const PopulationPage& page);
+
+  /// By frame from the first of the machine.
+  class Pages {
+   public:
+    explicit Pages(std::size_t size) : pages_(size) {}
+    PopulationPage& operator[](PageCount at) { return pages_[at.raw()]; }
+    const PopulationPage& operator[](PageCount at) const { return pages_[at.raw()]; }
+    [[nodiscard]] std::size_t size() const { return pages_.size(); }
+
+   private:
+    std::vector<PopulationPage> pages_;
+  };
+
+  [[nodiscard]] FrameIndex index(Pfn pfn) const { return machine_.view().env.map.index(pfn); }
+  [[nodiscard]] static bool is_on_lru(const PopulationPage& page) {
+    return (page.use == PageUse::Anonymous || page.use == PageUse::File) && !page.is_compound && page.order == 0;
+  }
+  [[nodiscard]] static LruList list_of(const PopulationPage& page);
+  void count_writeback(Pfn pfn, std::int64_t pages);
+  void forget_contents(Pfn pfn);
+
+  Machine& machine_;
+  Pfn first_;
+  Pages pages_;
+  std::vector<Owner> owners_;
+  Lru lru_;
+  bool keeps_lru_ = false;
+  PageCount free_swap_;
+  std::vector<Pfn> writing_;
+};
+
+}  // namespace mmbox::lab
