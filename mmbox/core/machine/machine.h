@@ -63,7 +63,7 @@ class BasicMachine {
 
   // ------------------------------------------------------------- requests
 
-  /// Allocates a block. Refusals say why; see AllocFailure. Checks: the CPU exists.
+  /// Allocates a block. Refusals say why; see AllocFailure. The CPU is one of the machine's, which is not checked.
   [[nodiscard]] AllocResult alloc(const Request& request) { return alloc_pages<S>(view_, request); }
   /// Fills the slots of `out` that are kNoPfn with single pages. Returns the filled slots at the front.
   std::size_t alloc_bulk(const Request& request, std::span<Pfn> out) {
