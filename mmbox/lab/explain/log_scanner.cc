@@ -98,14 +98,15 @@ void LogScanner::feed(std::string_view bytes) {
 
 void LogScanner::finish() {
   scan(End::Final);
+  // A last line that was to go on has the number of the line that was read last, so it comes before the rest is counted.
+  if (!soft_broken_.empty())
+    take_clean_line(std::exchange(soft_broken_, {}));
   if (counted_ < buffer_.size()) {
     newlines_ += static_cast<std::uint64_t>(
         std::count(buffer_.begin() + static_cast<std::ptrdiff_t>(counted_), buffer_.end(), '\n'));
     if (buffer_.back() != '\n')
       ++newlines_;
   }
-  if (!soft_broken_.empty())
-    take_clean_line(std::exchange(soft_broken_, {}));
   assembler_.finish();
   buffer_.clear();
   position_ = lines_begin_ = read_until_ = counted_ = 0;

@@ -345,6 +345,17 @@ TEST(LogScanner, QuotedPrintableIsUndone) {
   EXPECT_EQ(reports[0].zones[0].blocks_total_kb, 40);
 }
 
+// Found by mutation: it was given the number of a line after the last one.
+TEST(LogScanner, ALastLineThatWasToGoOnHasItsOwnNumber) {
+  const std::vector<FailureReport> reports = read_reports(
+      "a: page allocation failure: order:0, mode:0xcc0(GFP_KERNEL), nodemask=3D(null)\n"
+      "Mem-Info:\n"
+      "Node 0 Normal free:40kB min:80kB low:100kB high:120kB=\n");
+  ASSERT_EQ(reports.size(), 1U);
+  EXPECT_EQ(reports[0].zones.size(), 1U);
+  EXPECT_EQ(reports[0].last_line, 3U);
+}
+
 TEST(LogScanner, ANodeThatWasPrintedOnALineOfItsOwnIsKept) {
   const std::vector<FailureReport> reports = read_reports(
       "a: page allocation failure: order:0, mode:0x20\n"
