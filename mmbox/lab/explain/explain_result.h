@@ -31,6 +31,10 @@ enum class ReportKind : std::uint8_t {
   Headless,  ///< memory state of a report whose first line is lost
 };
 [[nodiscard]] const char* name_of(ReportKind kind);
+/// The page allocator refused somebody and the OOM killer was called: whole machine, cpuset or memory policy.
+[[nodiscard]] bool is_oom(ReportKind kind);
+/// There is a request to the page allocator whose walk can be repeated.
+[[nodiscard]] bool is_refusal(ReportKind kind);
 
 /// The check that refused, of one zone or of the whole request.
 enum class Check : std::uint8_t {
@@ -230,6 +234,11 @@ struct Explanation {
 };
 
 /// What stands above the remedies: what would have helped, or, if nothing was refused, what to look at.
+[[nodiscard]] bool has_several_nodes(const Explanation& explanation);
+
+/// "64 KiB", "2 MiB".
+[[nodiscard]] std::string size_text(std::uint64_t bytes);
+
 [[nodiscard]] const char* remedies_heading(const Explanation& explanation);
 
 /// Explains one report. Total: any report gives an explanation, if only "cannot tell".

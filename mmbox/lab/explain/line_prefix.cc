@@ -7,28 +7,25 @@
 #include <system_error>
 #include <utility>
 
+#include "mmbox/lab/explain/text_scan.h"
+
 namespace mmbox::lab::explain {
 namespace {
 
-constexpr bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-constexpr bool is_blank(char c) {
+/// Also what ends a line in a file from elsewhere.
+constexpr bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
-}
-bool contains(std::string_view text, std::string_view what) {
-  return text.find(what) != std::string_view::npos;
 }
 
 std::string_view trim_left(std::string_view text) {
-  while (!text.empty() && is_blank(text.front()))
+  while (!text.empty() && is_space(text.front()))
     text.remove_prefix(1);
   return text;
 }
 
 std::string_view trim(std::string_view text) {
   text = trim_left(text);
-  while (!text.empty() && is_blank(text.back()))
+  while (!text.empty() && is_space(text.back()))
     text.remove_suffix(1);
   return text;
 }
@@ -115,14 +112,14 @@ bool strip_program(std::string_view& text) {
     return true;
   }
   if (const std::size_t at = head.find("kernel:"); at != std::string_view::npos &&
-                                                   (at == 0 || is_blank(text[at - 1])) &&
+                                                   (at == 0 || is_space(text[at - 1])) &&
                                                    text.substr(0, at).find("free:") == std::string_view::npos) {
     text.remove_prefix(at + 7);
     return true;
   }
   if (head.substr(0, 4) == "kern") {
     std::size_t at = 4;
-    while (at < head.size() && is_blank(head[at]))
+    while (at < head.size() && is_space(head[at]))
       ++at;
     if (at < head.size() && head[at] == ':') {
       const std::size_t second = head.find(':', at + 1);
@@ -141,7 +138,7 @@ bool strip_android(std::string_view& text, StrippedLine& line) {
     std::size_t at = 1 + count_digits(text.substr(1));
     std::string_view rest = trim_left(text.substr(at));
     const std::size_t digits = count_digits(rest);
-    if (rest.size() < text.size() - at && digits > 0 && digits < rest.size() && is_blank(rest[digits])) {
+    if (rest.size() < text.size() - at && digits > 0 && digits < rest.size() && is_space(rest[digits])) {
       line.writer = hash_writer(text.substr(0, static_cast<std::size_t>(rest.data() - text.data()) + digits));
       text = rest.substr(digits);
       return true;
@@ -162,9 +159,9 @@ bool strip_android(std::string_view& text, StrippedLine& line) {
       text[5] == ' ' && text[8] == ':') {
     // Numbers, then one letter for the level, then the tag up to its colon.
     std::size_t at = 18;
-    while (at < text.size() && (is_blank(text[at]) || is_digit(text[at])))
+    while (at < text.size() && (is_space(text[at]) || is_digit(text[at])))
       ++at;
-    if (at + 1 < text.size() && text[at] >= 'A' && text[at] <= 'Z' && is_blank(text[at + 1])) {
+    if (at + 1 < text.size() && text[at] >= 'A' && text[at] <= 'Z' && is_space(text[at + 1])) {
       const std::size_t colon = text.substr(0, 96).find(':', at);
       if (colon != std::string_view::npos) {
         text.remove_prefix(colon + 1);
@@ -203,7 +200,7 @@ std::size_t clock_length(std::string_view text) {
   std::size_t at = 8;
   if (text[at] == '.' || text[at] == ',')
     at += 1 + count_digits(text.substr(at + 1));
-  return at < text.size() && is_blank(text[at]) ? at : 0;
+  return at < text.size() && is_space(text[at]) ? at : 0;
 }
 
 /// `Mar 25 23:35:18 192.168.1.7 `, as a syslog server writes what netconsole sends it; `23:35:18.123 `.
@@ -305,7 +302,7 @@ std::string json_string(std::string_view text) {
 StrippedLine strip_prefix(std::string_view line) {
   StrippedLine result{};
   std::string_view text = trim(line);
-  result.ended_in_blank = !line.empty() && is_blank(line.back());
+  result.ended_in_blank = !line.empty() && is_space(line.back());
   // Prefixes nest (a quoted syslog line with a level and a time); no known way stacks more than eight.
   for (int round = 0; round < 8; ++round) {
     const bool stripped = strip_quote(text) || strip_level(text) || strip_bracket(text, result) ||

@@ -98,7 +98,8 @@ void LogScanner::feed(std::string_view bytes) {
 
 void LogScanner::finish() {
   scan(End::Final);
-  // A last line that was to go on has the number of the line that was read last, so it comes before the rest is counted.
+  // A last line that was to go on has the number of the line that was read last, so it comes before the rest is
+  // counted.
   if (!soft_broken_.empty())
     take_clean_line(std::exchange(soft_broken_, {}));
   if (counted_ < buffer_.size()) {

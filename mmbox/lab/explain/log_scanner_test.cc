@@ -14,7 +14,7 @@
 #include "mmbox/lab/explain/explain_testing.h"
 #include "mmbox/lab/explain/line_prefix.h"
 #include "mmbox/lab/explain/print.h"
-#include "mmbox/lab/explain/report_text.h"
+#include "mmbox/lab/explain/record.h"
 
 namespace mmbox::lab::explain {
 namespace {

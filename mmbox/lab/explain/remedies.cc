@@ -14,12 +14,6 @@
 namespace mmbox::lab::explain {
 namespace {
 
-std::string size_text(std::uint64_t bytes) {
-  if (bytes >= 1U << 20 && bytes % (1U << 20) == 0)
-    return fmt::format("{} MiB", bytes >> 20);
-  return fmt::format("{} KiB", bytes >> 10);
-}
-
 /// Works on one explanation; each method adds what it finds.
 ///
 /// A request is let through by the first attempt that passes, and the one at the min mark comes first and asks less
@@ -381,9 +375,8 @@ class RemedyFinder {
   }
 
   void exhaustion() {
-    const bool is_oom = explanation_->kind == ReportKind::GlobalOom || explanation_->kind == ReportKind::MempolicyOom ||
-                        explanation_->kind == ReportKind::CpusetOom;
-    if (!is_oom || first_eligible() == nullptr || explanation_->verdict.check == Check::NodeForbidden)
+    if (!is_oom(explanation_->kind) || first_eligible() == nullptr ||
+        explanation_->verdict.check == Check::NodeForbidden)
       return;
     const FailureReport& report = explanation_->report;
     std::string text;

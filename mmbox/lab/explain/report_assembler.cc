@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "mmbox/lab/explain/record_fields.h"
+
 namespace mmbox::lab::explain {
 namespace {
 

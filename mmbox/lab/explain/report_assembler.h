@@ -12,7 +12,7 @@
 
 #include "mmbox/lab/explain/failure_report.h"
 #include "mmbox/lab/explain/line_prefix.h"
-#include "mmbox/lab/explain/report_text.h"
+#include "mmbox/lab/explain/record.h"
 
 namespace mmbox::lab::explain {
 

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "mmbox/lab/explain/text_scan.h"
+
 namespace mmbox::lab::explain {
 namespace {
 
@@ -68,10 +70,6 @@ bool stack_has(const FailureReport& report, std::string_view name) {
 template <std::size_t n>
 bool stack_has_any(const FailureReport& report, const std::array<std::string_view, n>& names) {
   return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return stack_has(report, name); });
-}
-
-bool starts_with(std::string_view text, std::string_view start) {
-  return text.substr(0, start.size()) == start;
 }
 
 /// What the slow path may do. Source: 06 sections 3 and 8, 10 section 4.
