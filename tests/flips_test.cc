@@ -3,6 +3,7 @@
 // In the build that tests/flips/run makes (MMBOX_FLIPS) the generations can be changed. Before the tests begin,
 // MMBOX_FLIP="GENERATION FIELD VALUE" gives one generation one policy's other value; some test has to fail then.
 // MMBOX_FLIP=list prints every flip instead.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -34,19 +35,18 @@ TEST(Flips, AFlipChangesOneRow) {
   }
 }
 
-#ifdef MMBOX_FLIPS
-
 /// The flips that are tried: where two neighbours of the matrix differ, the newer gets the older one's value. Of a
 /// policy that is changed back later, each change is one.
-void list_flips() {
+[[maybe_unused]] void list_flips() {
   const auto all = generations();
   for (std::size_t i = 1; i < all.size(); ++i)
     for (const GenerationFlip& flip : generation_flips(*all[i]))
       for (const MatrixRow& row : generation_difference(*all[i - 1], *all[i]))
         if (row.field == flip.field && row.values[0] == flip.value)
-          std::printf("%s\t%s\t%.*s\n", all[i]->name, std::string{flip.field}.c_str(),
-                      static_cast<int>(flip.value.size()), flip.value.data());
+          std::fputs(fmt::format("{}\t{}\t{}\n", all[i]->name, flip.field, flip.value).c_str(), stdout);
 }
+
+#ifdef MMBOX_FLIPS
 
 [[maybe_unused]] const bool kFlipped = [] {
   const char* const wish = std::getenv("MMBOX_FLIP");
