@@ -177,15 +177,18 @@ class TopReplay final : public PageContents {
   Outcome allocate(const MmPageAlloc& event, bool slow) {
     story_.clear();
     // Most requests have nothing to tell.
+    const std::optional<NodeId> node = node_asked_for(machine(), event, cpu_);
+    if (node)
+      ++report_.taken_from_recording["nodes that requests asked for"];
     const FrameIndex at_once =
-        slow ? kNil : take_at_once<NoSync>(view(), event.gfp.without(gfp::kHardwall), event.order.raw(), cpu_);
+        slow || node ? kNil : take_at_once<NoSync>(view(), event.gfp.without(gfp::kHardwall), event.order.raw(), cpu_);
     if (at_once != kNil)
       return {map().pfn(at_once), {}};
     if (!report_.first_divergence)
       machine().attach(&story_);
     Outcome outcome;
     asking_ = event.migratetype;
-    outcome.pfn = attempt(machine(), event, cpu_, slow);
+    outcome.pfn = attempt(machine(), event, cpu_, slow, {}, node);
     asking_.reset();
     machine().attach(nullptr);
     return outcome;

@@ -4,13 +4,14 @@
 
 namespace mmbox::lab {
 
-std::optional<Pfn> attempt(Machine& machine, const MmPageAlloc& event, CpuId cpu, bool slow, AllocFlags more) {
+std::optional<Pfn> attempt(Machine& machine, const MmPageAlloc& event, CpuId cpu, bool slow, AllocFlags more,
+                           std::optional<NodeId> node) {
   MachineView& view = machine.view();
   const Task task{};
   const Request request{.gfp = event.gfp.without(gfp::kHardwall),
                         .order = event.order,
                         .cpu = cpu,
-                        .node = {},
+                        .node = node,
                         .nodemask = {},
                         .task = &task};
   AllocContext context = prepare(view, request);
@@ -22,6 +23,32 @@ std::optional<Pfn> attempt(Machine& machine, const MmPageAlloc& event, CpuId cpu
     index = get_page_from_freelist<NoSync>(view, context, slow_path_flags(view, context, context.gfp) | more);
   }
   return index ? std::optional{view.env.map.pfn(*index)} : std::nullopt;
+}
+
+std::optional<NodeId> node_asked_for(const Machine& machine, const MmPageAlloc& event, CpuId cpu) {
+  const MachineView& view = machine.view();
+  if (view.nodes.size() == 1)
+    return std::nullopt;
+  const NodeId own = view.cpu_nodes[cpu.raw()];
+  NodeId asked = own;
+  if (event.pfn != kNoPfn) {
+    if (!view.env.map.contains(event.pfn))
+      return std::nullopt;
+    const Pageblock& block = view.env.map.pageblock(view.env.map.index(event.pfn));
+    if (block.zone == kNoZone)
+      return std::nullopt;
+    asked = view.zones[block.zone].node;
+  } else if (event.gfp.has(gfp::kThisNode) && view.nodes.size() == 2) {
+    asked = NodeId{1 - own.raw()};
+  }
+  if (asked == own)
+    return std::nullopt;
+  const ZoneIndex highest = view.usual_start(cpu, event.gfp).highest;
+  for (const ZoneState& zone : view.zones)
+    if (zone.node == own && zone.index <= highest && zone.managed > 0 &&
+        zone_watermark_ok_safe(view, zone, event.order, zone.mark(static_cast<unsigned>(Watermark::Low)), highest))
+      return asked;
+  return std::nullopt;
 }
 
 void KswapdRuns::wake(NodeId node) {

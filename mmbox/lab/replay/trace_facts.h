@@ -15,7 +15,11 @@ namespace mmbox::lab {
 /// Asks for what `event` asked for: the first attempt, unless it failed long ago (`slow`), and one at the slow path's
 /// mark. What happens between attempts (reclaim, compaction) comes from the trace by itself.
 [[nodiscard]] std::optional<Pfn> attempt(Machine& machine, const MmPageAlloc& event, CpuId cpu, bool slow,
-                                         AllocFlags more = {});
+                                         AllocFlags more = {}, std::optional<NodeId> node = {});
+
+/// The node that a request asked for, which its event does not say, if it shows: it was served from another node than
+/// its CPU's, or refused, although a zone of the CPU's node is above its low mark and has a block.
+[[nodiscard]] std::optional<NodeId> node_asked_for(const Machine& machine, const MmPageAlloc& event, CpuId cpu);
 
 /// Runs of kswapd: while one lasts, its node's zones are under reclaim; it ends the boosts that it found.
 class KswapdRuns {
