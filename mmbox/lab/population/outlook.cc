@@ -48,34 +48,13 @@ struct Got {
   std::uint64_t evicted = 0;
 };
 
-bool stays(PageUse use, const PopulationPage& page) {
-  switch (use) {
-    case PageUse::Reserved:
-    case PageUse::Kernel:
-    case PageUse::Slab: return true;
-    case PageUse::Anonymous:
-    case PageUse::File: return page.is_pinned;
-    case PageUse::Driver:
-    case PageUse::None: return false;
-  }
-  return false;
-}
-
-/// Tells the machine of the pages that were in use before its time and may be evicted, so that they can be freed.
-void adopt_pages(Machine& machine, const Population& pages) {
-  for (OwnerId id = 0; id < pages.owners(); ++id)
-    for (const Pfn pfn : pages.owner(id).pages)
-      if (const PopulationPage& page = pages.page(pfn); page.order == 0 && !stays(page.use, page))
-        static_cast<void>(machine.adopt(pfn, Order{0}));
-}
-
 Expected<Got> ask(const Moment& moment, Order order, Gfp gfp, std::uint64_t most, Effort effort) {
   auto image = image_of(moment.snapshot, moment.generation);
   if (!image)
     return image.error();
   Machine& machine = image->machine();
   Population pages{machine, moment.dump};
-  adopt_pages(machine, pages);
+  pages.adopt_evictable();
   pages.keep_lru();
   machine.set_contents(&pages);
   Compaction compaction{machine.view(), pages};
@@ -183,7 +162,7 @@ Expected<RequestOutlook> request_outlook(const Moment& moment, Order order, Gfp 
         if (!pages.contains(pfn) || view.env.map.pageblock(view.env.map.index(pfn)).zone == kNoZone)
           break;
         const PopulationPage& page = pages.page(pfn);
-        if (!stays(page.use, page))
+        if (!stays(page))
           continue;
         blocked = true;
         ++outlook.obstacles[page.use];
