@@ -33,6 +33,8 @@ class Demand {
   void populate();
   /// What `phase` asks for in one tick, in random order.
   void run_tick(const Phase& phase);
+  /// What was asked for up to now was preparation: the counters begin anew.
+  void begin() { counters_ = {}; }
   [[nodiscard]] const DemandCounters& counters() const { return counters_; }
 
  private:

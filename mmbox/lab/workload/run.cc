@@ -23,6 +23,7 @@ Expected<RunOutcome> run_workload(Machine& machine, const Workload& workload, co
   world.set_base_counters(base);
   Demand demand{world, workload};
   demand.populate();
+  demand.begin();
   world.begin();
   world.on_report = outputs.report;
   world.set_log(outputs.events);
