@@ -10,7 +10,9 @@
 #include "mmbox/cli/explain_command.h"
 #include "mmbox/cli/generations_command.h"
 #include "mmbox/cli/predict_command.h"
+#include "mmbox/cli/reclaim_command.h"
 #include "mmbox/cli/replay_command.h"
+#include "mmbox/cli/run_command.h"
 #include "mmbox/cli/show_command.h"
 #include "mmbox/cli/step_command.h"
 
@@ -38,7 +40,9 @@ Start with
   mmbox::cli::add_step_command(app, exit_code);
   mmbox::cli::add_convert_command(app, exit_code);
   mmbox::cli::add_generations_command(app, exit_code);
+  mmbox::cli::add_run_command(app, exit_code);
   mmbox::cli::add_compact_command(app, exit_code);
+  mmbox::cli::add_reclaim_command(app, exit_code);
   mmbox::cli::add_predict_command(app, exit_code);
   try {
     app.parse(argc, argv);

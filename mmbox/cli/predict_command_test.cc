@@ -31,6 +31,39 @@ TEST(PredictCommand, SaysWhatCanBeHadAndWhatStandsInTheWay) {
   EXPECT_EQ(many.exit_code, kFlagged);
 }
 
+TEST(PredictCommand, TheNumberOfHugePagesMayBeLeftOut) {
+  const std::string moment = data("hugepages/fresh.log.zst") + ":fresh-before";
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"predict", moment, "--hugepages", "--json"},
+                                                {"predict", "--hugepages", moment, "--json"}}) {
+    const Ran ran = run_command(add_predict_command, words);
+    EXPECT_EQ(ran.exit_code, kDone) << ran.err;
+    EXPECT_EQ(nlohmann::json::parse(ran.out)["after_reclaim"], 236);
+  }
+  const Ran bad = run_command(add_predict_command, {"predict", moment, "--hugepages", "many"});
+  EXPECT_EQ(bad.exit_code, kUnusable);
+  EXPECT_THAT(bad.err, HasSubstr("this is no number of huge pages"));
+}
+
+TEST(PredictCommand, FilesOfProcAreEnoughForAGuess) {
+  const Ran text = run_command(add_predict_command, {"predict", data("hugepages/proc-fresh")});
+  EXPECT_EQ(text.exit_code, kDone) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("in 5 layouts"));
+  EXPECT_THAT(text.out, HasSubstr("not known: kpageflags (only root may read it)"));
+  EXPECT_THAT(text.out, HasSubstr("uncertain: "));
+  const Ran json = run_command(add_predict_command,
+                               {"predict", data("hugepages/proc-fresh"), "--layouts", "2", "--json", "--order", "4"});
+  const auto told = nlohmann::json::parse(json.out);
+  EXPECT_EQ(told["layouts"], 2);
+  EXPECT_LE(told["least"]["after_reclaim"], told["most"]["after_reclaim"]);
+  EXPECT_EQ(told["not_known"].size(), 1u);
+}
+
+TEST(PredictCommand, OneMachineIsNeeded) {
+  EXPECT_THAT(run_command(add_predict_command, {"predict"}).err, HasSubstr("no machine is given"));
+  EXPECT_THAT(run_command(add_predict_command, {"predict", "x.log", "--live"}).err,
+              HasSubstr("two machines are given"));
+}
+
 TEST(PredictCommand, BadWordsAreTold) {
   const Ran none = run_command(add_predict_command, {"predict", "/no/such/file"});
   EXPECT_EQ(none.exit_code, kUnusable);

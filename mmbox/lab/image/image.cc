@@ -308,6 +308,9 @@ std::optional<std::string> unknown_list(const PcpShape& shape, const SnapshotZon
 std::optional<std::string> zonelist_difference(const Machine& machine, const Snapshot& snapshot) {
   const MachineView& view = machine.view();
   for (const SnapshotNode& node : snapshot.nodes) {
+    // A snapshot made from /proc has none.
+    if (node.zonelists[0].empty() && node.zonelists[1].empty())
+      continue;
     const NodeState& state = view.nodes[node.id.raw()];
     const std::array<NodeState::List, 2> lists{state.fallback, state.no_fallback};
     for (std::size_t which = 0; which < 2; ++which) {

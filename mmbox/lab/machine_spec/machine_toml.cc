@@ -1,6 +1,5 @@
 // The TOML form of a machine. Every refusal names file, line, column and key.
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +12,7 @@
 #include "mmbox/lab/machine_spec/machine_spec.h"
 #include "mmbox/lab/machine_spec/plan.h"
 #include "mmbox/lab/machine_spec/settings.h"
+#include "mmbox/lab/machine_spec/toml_form.h"
 #include "mmbox/lab/machine_spec/words.h"
 
 namespace mmbox::lab {
@@ -24,73 +24,17 @@ constexpr std::array kZoneTypes{ZoneType::Dma,     ZoneType::Dma32,   ZoneType::
 constexpr std::size_t kMaxRanges = 4096;
 
 /// Reads one file into a plan; stops at the first error.
-class TomlReader {
+class TomlReader : private TomlForm {
  public:
-  explicit TomlReader(std::string_view file) { plan_.file = file; }
+  explicit TomlReader(std::string_view file) : TomlForm(file) { plan_.file = file; }
 
   Expected<MachinePlan> read(const toml::table& root) {
     if (!read_root(root))
-      return *std::move(error_);
+      return take_error();
     return std::move(plan_);
   }
 
  private:
-  static Place place(const toml::source_region& source, std::string key) {
-    return Place{source.begin.line, source.begin.column, std::move(key)};
-  }
-  bool fail(const Place& at, std::string_view message, std::string_view remedy) {
-    error_ = error_at(plan_.file, at, message, remedy);
-    return false;
-  }
-  bool fail(const toml::node& node, std::string key, std::string_view message, std::string_view remedy) {
-    return fail(place(node.source(), std::move(key)), message, remedy);
-  }
-
-  bool check_keys(const toml::table& table, std::string_view name, std::initializer_list<std::string_view> known) {
-    for (const auto& [key, value] : table) {
-      if (std::find(known.begin(), known.end(), key.str()) == known.end()) {
-        return fail(place(key.source(), std::string{name}), fmt::format("unknown key {}", in_quotes(key.str())),
-                    suggestion(key.str(), known));
-      }
-    }
-    return true;
-  }
-
-  // Each of these leaves `out` alone if the key is absent.
-
-  bool read_bool(const toml::table& table, std::string_view name, std::string_view key, bool& out) {
-    const toml::node* node = table.get(key);
-    if (node == nullptr)
-      return true;
-    const toml::value<bool>* value = node->as_boolean();
-    if (value == nullptr)
-      return fail(*node, fmt::format("{} {}", name, key), "this is not a switch", "give true or false");
-    out = value->get();
-    return true;
-  }
-
-  bool read_size(const toml::table& table, std::string_view name, std::string_view key, std::uint64_t& bytes) {
-    const toml::node* node = table.get(key);
-    return node == nullptr || size_of(*node, fmt::format("{} {}", name, key), bytes);
-  }
-
-  bool size_of(const toml::node& node, std::string key, std::uint64_t& bytes) {
-    const toml::value<std::string>* text = node.as_string();
-    if (text == nullptr)
-      return fail(node, std::move(key), "this is not a size", "give a number and a unit in quotes, \"64G\"");
-    const std::optional<std::uint64_t> size = parse_size(text->get());
-    if (!size) {
-      return fail(node, std::move(key), fmt::format("{} is not a size", in_quotes(text->get())),
-                  "give a number and a unit (K, M, G, T), \"64G\"");
-    }
-    if (*size % kPageSize != 0) {
-      return fail(node, std::move(key), fmt::format("{} is not a whole number of pages", in_quotes(text->get())),
-                  "give a multiple of 4K");
-    }
-    bytes = *size;
-    return true;
-  }
-
   bool pages_of(const toml::table& table, std::string_view name, std::string_view key, PageCount& pages) {
     std::uint64_t bytes = pages.raw() * kPageSize;
     if (!read_size(table, name, key, bytes))
@@ -107,20 +51,6 @@ class TomlReader {
                   "give its begin and its end, in whole pages, \"1M-3G\" or \"0x1000-0x9f000\"");
     }
     out = *range;
-    return true;
-  }
-
-  bool read_integer(const toml::table& table, std::string_view name, std::string_view key, std::int64_t min,
-                    std::int64_t max, std::int64_t& out) {
-    const toml::node* node = table.get(key);
-    if (node == nullptr)
-      return true;
-    const toml::value<std::int64_t>* value = node->as_integer();
-    if (value == nullptr || value->get() < min || value->get() > max) {
-      return fail(*node, fmt::format("{} {}", name, key), "this number does not fit",
-                  fmt::format("give a whole number from {} to {}", min, max));
-    }
-    out = value->get();
     return true;
   }
 
@@ -375,72 +305,21 @@ class TomlReader {
     return true;
   }
 
-  /// Settings apply in the order in which they stand in the file, since some undo others.
   bool read_settings(const toml::table& table) {
-    struct Setting {
-      std::string name;
-      const toml::node* value;
-      Place at;
-    };
-    std::vector<Setting> found;
-    // vm.swappiness without quotes is a table "vm" to TOML.
-    const auto collect = [&](const auto& self, const toml::table& level, const std::string& prefix) -> void {
-      for (const auto& [key, value] : level) {
-        const std::string name = prefix + std::string{key.str()};
-        if (value.is_table())
-          self(self, *value.as_table(), name + ".");
-        else
-          found.push_back({name, &value, place(key.source(), "[settings]")});
-      }
-    };
-    collect(collect, table, "");
-    std::stable_sort(found.begin(), found.end(), [](const Setting& a, const Setting& b) {
-      return std::pair{a.at.line, a.at.column} < std::pair{b.at.line, b.at.column};
-    });
-    for (const Setting& setting : found) {
-      const std::optional<std::string> value = setting_text(*setting.value);
-      if (!value) {
-        return fail(*setting.value, "[settings]",
-                    fmt::format("{} has no value that sysctl would take", in_quotes(setting.name)),
-                    "give a whole number, a list of them, or a text in quotes");
-      }
-      if (const Expected<void> result = set(plan_.tunables, setting.name, *value); !result)
+    const auto settings = settings_of(table);
+    if (!settings)
+      return false;
+    for (const WrittenSetting& setting : *settings)
+      if (const Expected<void> result = set(plan_.tunables, setting.name, setting.value); !result)
         return fail(setting.at, result.error().message, result.error().remedy);
-    }
     return true;
-  }
-
-  static std::optional<std::string> setting_text(const toml::node& node) {
-    if (node.is_integer())
-      return std::to_string(node.as_integer()->get());
-    if (node.is_string())
-      return node.as_string()->get();
-    if (!node.is_array())
-      return std::nullopt;
-    std::string text;
-    for (const toml::node& one : *node.as_array()) {
-      if (!one.is_integer())
-        return std::nullopt;
-      (text += ' ') += std::to_string(one.as_integer()->get());
-    }
-    return text;
   }
 
   MachinePlan plan_;
   std::uint32_t node_reclaim_distance_ = Tunables{}.node_reclaim_distance;
   std::uint64_t next_cpu_ = 0;
   std::size_t ranges_ = 0;
-  std::optional<Error> error_;
 };
-
-Expected<toml::table> parse(std::string_view text, std::string_view file) {
-  try {
-    return toml::parse(text, file);
-  } catch (const toml::parse_error& error) {
-    const Place at{error.source().begin.line, error.source().begin.column, ""};
-    return error_at(file, at, error.description(), "write valid TOML; examples/machines has some to start from");
-  }
-}
 
 }  // namespace
 
@@ -448,7 +327,8 @@ Expected<MachineSpec> read_machine_toml(std::string_view text, std::string_view 
   if (text.size() > kMaxMachineText) {
     return error_at(file, {}, "a machine file of more than 1 MiB is none", "give the description of a machine");
   }
-  const Expected<toml::table> root = parse(text, file);
+  const Expected<toml::table> root =
+      parse_toml(text, file, "write valid TOML; examples/machines has some to start from");
   if (!root)
     return root.error();
   const Expected<MachinePlan> plan = TomlReader{file}.read(*root);

@@ -54,9 +54,14 @@ struct Row {
 };
 
 constexpr std::array kRows{
+    Row{{"vm.compact_unevictable_allowed", "switch", "1: compaction moves mlocked pages too", 0, 1, Recompute::Nothing},
+        field<&Tunables::compact_unevictable_allowed>()},
     Row{{"vm.compaction_proactiveness", "0 to 100", "how eagerly kcompactd works without being asked", 0, 100,
          Recompute::Nothing},
         field<&Tunables::compaction_proactiveness>()},
+    Row{{"vm.defrag_mode", "switch", "1: pageblocks of mixed use are avoided at almost any price (since 6.15)", 0, 1,
+         Recompute::Nothing},
+        field<&Tunables::defrag_mode>()},
     Row{{"vm.dirty_bytes", "bytes", "dirty page cache at which writers are held up; 0: vm.dirty_ratio counts", 0,
          (1ULL << 63) - 1, Recompute::Nothing},
         kDirtyBytes},
@@ -82,6 +87,9 @@ constexpr std::array kRows{
     Row{{"vm.percpu_pagelist_high_fraction", "1/fraction of a zone", "what the per-cpu lists may hold: 0 or at least 8",
          0, kIntMax, Recompute::PcpSizes},
         field<&Tunables::percpu_pagelist_high_fraction>()},
+    Row{{"vm.swappiness", "0 to 200", "how dear evicting file pages is beside swapping; 100: as dear", 0, 200,
+         Recompute::Nothing},
+        field<&Tunables::swappiness>()},
     Row{{"vm.watermark_boost_factor", "1/10000 of HIGH", "how far fallbacks may raise the watermarks; 0: not at all", 0,
          kIntMax, Recompute::Nothing},
         field<&Tunables::watermark_boost_factor>()},

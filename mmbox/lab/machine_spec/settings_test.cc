@@ -94,7 +94,7 @@ TEST(Settings, AnErrorSaysWhatWouldBeRight) {
             "there is no setting \"vm.min_free_kbyte\"; did you mean \"vm.min_free_kbytes\"?");
   EXPECT_EQ(error_of("min_free_kbytes", "1"),
             "there is no setting \"min_free_kbytes\"; did you mean \"vm.min_free_kbytes\"?");
-  EXPECT_NE(error_of("net.core", "1").find("; known are vm.compaction_proactiveness, "), std::string::npos);
+  EXPECT_NE(error_of("net.core", "1").find("; known are vm.compact_unevictable_allowed, "), std::string::npos);
   EXPECT_EQ(
       error_of("vm.watermark_scale_factor", "3001"),
       "\"3001\" is no value for vm.watermark_scale_factor; give a whole number from 1 to 3000 (1/10000 of a zone)");

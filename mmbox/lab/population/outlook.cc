@@ -48,34 +48,13 @@ struct Got {
   std::uint64_t evicted = 0;
 };
 
-bool stays(PageUse use, const PopulationPage& page) {
-  switch (use) {
-    case PageUse::Reserved:
-    case PageUse::Kernel:
-    case PageUse::Slab: return true;
-    case PageUse::Anonymous:
-    case PageUse::File: return page.is_pinned;
-    case PageUse::Driver:
-    case PageUse::None: return false;
-  }
-  return false;
-}
-
-/// Tells the machine of the pages that were in use before its time and may be evicted, so that they can be freed.
-void adopt_pages(Machine& machine, const Population& pages) {
-  for (OwnerId id = 0; id < pages.owners(); ++id)
-    for (const Pfn pfn : pages.owner(id).pages)
-      if (const PopulationPage& page = pages.page(pfn); page.order == 0 && !stays(page.use, page))
-        static_cast<void>(machine.adopt(pfn, Order{0}));
-}
-
 Expected<Got> ask(const Moment& moment, Order order, Gfp gfp, std::uint64_t most, Effort effort) {
   auto image = image_of(moment.snapshot, moment.generation);
   if (!image)
     return image.error();
   Machine& machine = image->machine();
   Population pages{machine, moment.dump};
-  adopt_pages(machine, pages);
+  pages.adopt_evictable();
   pages.keep_lru();
   machine.set_contents(&pages);
   Compaction compaction{machine.view(), pages};
@@ -183,7 +162,7 @@ Expected<RequestOutlook> request_outlook(const Moment& moment, Order order, Gfp 
         if (!pages.contains(pfn) || view.env.map.pageblock(view.env.map.index(pfn)).zone == kNoZone)
           break;
         const PopulationPage& page = pages.page(pfn);
-        if (!stays(page.use, page))
+        if (!stays(page))
           continue;
         blocked = true;
         ++outlook.obstacles[page.use];
@@ -191,6 +170,186 @@ Expected<RequestOutlook> request_outlook(const Moment& moment, Order order, Gfp 
       outlook.blocked_runs += blocked ? 1 : 0;
     }
   }
+  return outlook;
+}
+
+namespace {
+
+std::string_view words_of(NodeReclaimResult result) {
+  switch (result) {
+    case NodeReclaimResult::NoScan: return "not tried: the mask cannot wait, or the node is another CPU's";
+    case NodeReclaimResult::Full: return "full: no more than min_unmapped_pages and min_slab_pages could be taken";
+    case NodeReclaimResult::Some: return "some: fewer than the request needs";
+    case NodeReclaimResult::Success: return "success: as many as the request needs";
+  }
+  return "";
+}
+
+/// The CPU of a node that asks; the first one if it has none.
+CpuId cpu_of(const MachineView& view, NodeId node) {
+  for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu)
+    if (view.cpu_nodes[cpu] == node)
+      return CpuId{cpu};
+  return CpuId{0};
+}
+
+/// The reclaim of one wish. Every word of `Reclaim` that it needs is told by the engine's own counters.
+class Wish {
+ public:
+  Wish(Machine& machine, Population& pages, const ReclaimWish& wish, ZoneIndex highest)
+      : machine_(machine),
+        pages_(pages),
+        wish_(wish),
+        highest_(highest),
+        compaction_(machine.view(), pages),
+        reclaim_(machine.view(), pages.lru(), pages),
+        ticks_(machine, pages, reclaim_, compaction_) {
+    machine.set_hosts({.reclaimer = &reclaim_, .compactor = nullptr, .oom = nullptr, .waiter = &ticks_});
+  }
+  ~Wish() { machine_.set_hosts({}); }
+  Wish(const Wish&) = delete;
+  Wish& operator=(const Wish&) = delete;
+
+  void run(ReclaimOutlook& outlook) {
+    switch (wish_.by) {
+      case ReclaimWish::By::Direct: direct(outlook); break;
+      case ReclaimWish::By::Kswapd: kswapd(outlook); break;
+      case ReclaimWish::By::Node: node(outlook); break;
+      case ReclaimWish::By::Pass: pass(outlook); break;
+    }
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t stolen() const {
+    return machine_.view().events->pgsteal_direct + machine_.view().events->pgsteal_kswapd;
+  }
+  [[nodiscard]] AllocContext context() const {
+    AllocContext context = prepare(machine_.view(), {.gfp = wish_.gfp,
+                                                     .order = wish_.order,
+                                                     .cpu = cpu_of(machine_.view(), wish_.node),
+                                                     .node = wish_.node,
+                                                     .nodemask = {},
+                                                     .task = nullptr});
+    context.highest = highest_;
+    context.nodes = NodeMask{};
+    context.nodes.add(wish_.node);
+    context.preferred = next_zone(context.list, 0, context.highest, context.nodes);
+    return context;
+  }
+
+  void direct(ReclaimOutlook& outlook) {
+    const std::uint64_t begin = stolen();
+    std::uint64_t before = begin;
+    do {
+      before = stolen();
+      const PageCount progress = reclaim_.direct_reclaim(context());
+      ++outlook.rounds;
+      if (progress > PageCount{} && stolen() == before)
+        break;
+    } while (stolen() > before && stolen() - begin < wish_.pages);
+    outlook.result = stolen() - begin >= wish_.pages ? "as many as were asked for"
+                     : stolen() == before            ? "nothing more can be taken"
+                                                     : "fewer than were asked for";
+  }
+  void kswapd(ReclaimOutlook& outlook) {
+    KswapdState& state = machine_.view().nodes[wish_.node.raw()].kswapd;
+    state.running = true;
+    state.order = static_cast<std::uint8_t>(wish_.order.raw());
+    state.highest = static_cast<std::uint8_t>(highest_.raw());
+    const KswapdRun run = reclaim_.run_kswapd(wish_.node, CpuId{0});
+    outlook.rounds = 1;
+    outlook.result = !run.ran                   ? "hopeless: sixteen runs in a row were in vain"
+                     : run.balanced             ? "balanced: some zone is above its high mark"
+                     : run.order == wish_.order ? "not balanced: it stays awake"
+                                                : "not balanced; for the block itself it leaves the work to compaction";
+  }
+  void node(ReclaimOutlook& outlook) {
+    Tunables tunables = machine_.tunables();
+    tunables.zone_reclaim_mode = wish_.zone_reclaim_mode;
+    machine_.set_tunables(tunables);
+    outlook.rounds = 1;
+    outlook.result = words_of(node_reclaim(machine_.view(), context(), wish_.node));
+  }
+  void pass(ReclaimOutlook& outlook) {
+    std::array<NodeMarks, kMaxNodes> marks{};
+    std::array<std::uint64_t, kMaxNodes> immediate{};
+    const ReclaimParts parts{machine_.view(), pages_.lru(), pages_, marks, immediate};
+    const ReclaimEffort effort{.by = ReclaimEffort::By::Direct,
+                               .gfp = wish_.gfp,
+                               .order = wish_.order,
+                               .highest = highest_,
+                               .cpu = cpu_of(machine_.view(), wish_.node),
+                               .target = wish_.pages};
+    ReclaimProgress progress;
+    NodePass{parts, wish_.node, effort, wish_.priority, progress}.run();
+    outlook.rounds = 1;
+    outlook.result = progress.spared_active ? "done; active pages were due and were spared" : "done";
+  }
+
+  Machine& machine_;
+  Population& pages_;
+  const ReclaimWish& wish_;
+  ZoneIndex highest_;
+  Compaction compaction_;
+  Reclaim reclaim_;
+  Ticks ticks_;
+};
+
+}  // namespace
+
+Expected<ReclaimOutlook> reclaim_outlook(const Moment& moment, const ReclaimWish& wish) {
+  auto image = image_of(moment.snapshot, moment.generation);
+  if (!image)
+    return image.error();
+  Machine& machine = image->machine();
+  const MachineView& view = machine.view();
+  if (wish.node.raw() >= view.nodes.size())
+    return Error{.message = fmt::format("the machine has no node {}", wish.node.raw()),
+                 .remedy = fmt::format("its nodes are 0 to {}", view.nodes.size() - 1)};
+  ZoneIndex highest{view.zone_types.size() - 1};
+  if (wish.highest) {
+    const auto index = view.index_of(*wish.highest);
+    if (!index || !view.zones[wish.node.raw() * view.zone_types.size() + index->raw()].is_populated())
+      return Error{.message = fmt::format("node {} has no zone {}", wish.node.raw(), zone_type_name(*wish.highest)),
+                   .remedy = "`mmbox show FILE:LABEL --view buddyinfo` lists the zones"};
+    highest = *index;
+  }
+  Population pages{machine, moment.dump};
+  pages.adopt_evictable();
+  pages.keep_lru();
+  pages.set_free_swap(wish.free_swap);
+  machine.set_contents(&pages);
+  ReclaimOutlook outlook;
+  const auto lists = [&] {
+    ReclaimOutlook::Lists counts{};
+    for (std::size_t list = 0; list < kLruLists; ++list)
+      counts[list] = pages.lru().pages(wish.node, static_cast<LruList>(list));
+    return counts;
+  };
+  const auto free_of = [&](const ZoneState& zone) {
+    std::int64_t free = zone.stat[static_cast<std::size_t>(ZoneStat::FreePages)];
+    for (std::size_t cpu = 0; cpu < view.cpu_nodes.size(); ++cpu)
+      free += view.pageset(zone.id, CpuId{cpu}).count + view.pageset(zone.id, CpuId{cpu}).stat.delta[0];
+    return free;
+  };
+  outlook.before = lists();
+  for (const ZoneState& zone : view.zones)
+    if (zone.node == wish.node && zone.is_populated())
+      outlook.zones.push_back({std::string{zone_type_name(zone.type)}, free_of(zone), 0,
+                               zone.mark(static_cast<unsigned>(Watermark::Low)),
+                               zone.mark(static_cast<unsigned>(Watermark::High))});
+  *view.events = {};
+  Wish{machine, pages, wish, highest}.run(outlook);
+  outlook.after = lists();
+  std::size_t nth = 0;
+  for (const ZoneState& zone : view.zones)
+    if (zone.node == wish.node && zone.is_populated())
+      outlook.zones[nth++].free_after = free_of(zone);
+  const VmEvents& events = *view.events;
+  outlook.scanned_anon = events.pgscan_anon;
+  outlook.scanned_file = events.pgscan_file;
+  outlook.reclaimed = events.pgsteal_direct + events.pgsteal_kswapd;
+  outlook.swapped_out = events.pswpout;
   return outlook;
 }
 

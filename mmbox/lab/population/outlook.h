@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,5 +57,47 @@ struct RequestOutlook {
 };
 /// `most`: no more blocks than this are asked for. Checks: order ≤ kMaxPageOrder.
 [[nodiscard]] Expected<RequestOutlook> request_outlook(const Moment& moment, Order order, Gfp gfp, std::uint64_t most);
+
+/// What is to be reclaimed, in one of three ways.
+struct ReclaimWish {
+  enum class By : std::uint8_t {
+    Direct,  ///< as a request does that found nothing: rounds of 32 pages and more until `pages` are freed
+    Kswapd,  ///< one run of kswapd, woken for `order`
+    Node,    ///< as zone_reclaim_mode has it, once
+    Pass,    ///< one look through a node's lists at `priority`
+  };
+  By by = By::Direct;
+  NodeId node{0};
+  std::optional<ZoneType> highest;  ///< pages of higher zones are of no use; nullopt: of any zone
+  std::uint64_t pages = 32;
+  Order order{0};
+  Gfp gfp = gfp::kHighUserMovable;
+  unsigned priority = 12;
+  std::uint32_t zone_reclaim_mode = 1;  ///< bits 1 on, 2 write, 4 unmap
+  PageCount free_swap;
+};
+
+struct ReclaimOutlook {
+  struct Zone {
+    std::string name;
+    std::int64_t free_before = 0;
+    std::int64_t free_after = 0;
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+  };
+  /// Pages on the lists of the node, by LruList.
+  using Lists = std::array<std::uint64_t, kLruLists>;
+  std::vector<Zone> zones;  ///< populated ones of the node
+  Lists before{};
+  Lists after{};
+  std::uint64_t scanned_anon = 0;
+  std::uint64_t scanned_file = 0;
+  std::uint64_t reclaimed = 0;
+  std::uint64_t swapped_out = 0;
+  std::uint64_t rounds = 0;  ///< Direct: calls until enough was freed, or nothing more came
+  std::string result;        ///< in words
+};
+/// An Error if the machine has no such node, or no such zone there.
+[[nodiscard]] Expected<ReclaimOutlook> reclaim_outlook(const Moment& moment, const ReclaimWish& wish);
 
 }  // namespace mmbox::lab

@@ -70,6 +70,19 @@ std::string_view name_of(PageUse use) {
   return kNames[static_cast<std::size_t>(use)];
 }
 
+bool stays(const PopulationPage& page) {
+  switch (page.use) {
+    case PageUse::Reserved:
+    case PageUse::Kernel:
+    case PageUse::Slab: return true;
+    case PageUse::Anonymous:
+    case PageUse::File: return page.is_pinned;
+    case PageUse::Driver:
+    case PageUse::None: return false;
+  }
+  return false;
+}
+
 Population::Population(Machine& machine)
     : machine_(machine),
       first_(machine.view().env.map.pfn(0)),
@@ -100,36 +113,69 @@ Population::Population(Machine& machine, const PageDump& dump) : Population(mach
 }
 
 OwnerId Population::add_owner(std::string name) {
-  owners_.push_back({std::move(name), {}});
+  owners_.emplace_back().name = std::move(name);
   return static_cast<OwnerId>(owners_.size() - 1);
+}
+
+OwnerId Population::add_owner_of_slots(std::string name, std::size_t slots) {
+  const OwnerId id = add_owner(std::move(name));
+  owners_[id].has_fixed_slots = true;
+  owners_[id].pages.assign(slots, kNoPfn);
+  return id;
 }
 
 void Population::put(Pfn pfn, PopulationPage page) {
   if (page.owner != kNoOwner) {
-    std::vector<Pfn>& slots = owners_[page.owner].pages;
-    page.slot = static_cast<std::uint32_t>(slots.size());
-    slots.push_back(pfn);
+    Owner& owner = owners_[page.owner];
+    owner.held_pages += std::uint64_t{1} << page.order;
+    if (owner.has_fixed_slots) {
+      owner.pages[page.slot] = pfn;
+    } else {
+      page.slot = static_cast<std::uint32_t>(owner.pages.size());
+      owner.pages.push_back(pfn);
+    }
   }
   this->page(pfn) = page;
-  if (keeps_lru_ && is_on_lru(page))
-    lru_.add(index(pfn), list_of(page));
+  if (!keeps_lru_ || !is_on_lru(page))
+    return;
+  lru_.add(index(pfn), list_of(page));
+  count_unwritten(pfn, 1);
 }
 
 void Population::forget(Pfn pfn) {
   const PopulationPage& page = this->page(pfn);
   if (keeps_lru_ && is_on_lru(page) && !page.is_isolated)
     lru_.remove(index(pfn), list_of(page));
+  if (page.is_swap_cache)
+    release_swap();
+  forget_contents(pfn);
+}
+
+void Population::evict(Pfn pfn) {
+  const PopulationPage& page = this->page(pfn);
+  if (page.is_swap_cache && page.owner != kNoOwner)
+    ++owners_[page.owner].swapped_pages;
+  if (watcher_ != nullptr)
+    watcher_->evicted(pfn, page);
   forget_contents(pfn);
 }
 
 void Population::forget_contents(Pfn pfn) {
   PopulationPage& page = this->page(pfn);
+  if (keeps_lru_ && is_on_lru(page))
+    count_unwritten(pfn, -1);
   if (page.owner != kNoOwner) {
-    // The last page takes the slot, so that an owner's pages stay without gaps.
-    std::vector<Pfn>& slots = owners_[page.owner].pages;
-    slots[page.slot] = slots.back();
-    this->page(slots[page.slot]).slot = page.slot;
-    slots.pop_back();
+    Owner& owner = owners_[page.owner];
+    owner.held_pages -= std::uint64_t{1} << page.order;
+    std::vector<Pfn>& slots = owner.pages;
+    if (owner.has_fixed_slots) {
+      slots[page.slot] = kNoPfn;
+    } else {
+      // The last page takes the slot, so that an owner's pages stay without gaps.
+      slots[page.slot] = slots.back();
+      this->page(slots[page.slot]).slot = page.slot;
+      slots.pop_back();
+    }
   }
   page = PopulationPage{};
 }
@@ -210,6 +256,13 @@ LruList Population::list_of(const PopulationPage& page) {
   return lru_list(is_file ? LruType::File : LruType::Anon, page.is_active ? LruAge::Active : LruAge::Inactive);
 }
 
+void Population::adopt_evictable() {
+  for (const Owner& owner : owners_)
+    for (const Pfn pfn : owner.pages)
+      if (const PopulationPage& page = this->page(pfn); page.order == 0 && !stays(page))
+        static_cast<void>(machine_.adopt(pfn, Order{0}));
+}
+
 void Population::keep_lru() {
   keeps_lru_ = true;
   for (NodeState& node : machine_.view().nodes) {
@@ -221,13 +274,15 @@ void Population::keep_lru() {
       lru_.add(static_cast<FrameIndex>(i), list_of(page));
 }
 
-void Population::tick() {
-  for (const Pfn pfn : std::exchange(writing_, {})) {
+void Population::tick(PageCount most) {
+  for (std::uint64_t left = most.raw(); left > 0 && !writing_.empty(); --left) {
+    const Pfn pfn = writing_.front();
+    writing_.pop_front();
     PopulationPage& page = this->page(pfn);
     if (!page.is_writeback)
       continue;
     page.is_writeback = false;
-    count_writeback(pfn, -1);
+    --node_stats(pfn).writeback;
     // What was only waiting for this goes next.
     if (page.is_reclaim && !page.is_isolated && keeps_lru_) {
       lru_.remove(index(pfn), list_of(page));
@@ -239,14 +294,55 @@ void Population::tick() {
   }
 }
 
-void Population::count_writeback(Pfn pfn, std::int64_t pages) {
+NodePageStats& Population::node_stats(Pfn pfn) {
   const MachineView& view = machine_.view();
-  view.nodes[view.zone_of(index(pfn)).node.raw()].pages.writeback += pages;
+  return view.nodes[view.zone_of(index(pfn)).node.raw()].pages;
+}
+
+void Population::count_unwritten(Pfn pfn, std::int64_t change) {
+  const PopulationPage& page = this->page(pfn);
+  // A page of an anonymous mapping is not dirty as a file's is.
+  if (page.is_dirty && page.use == PageUse::File)
+    node_stats(pfn).file_dirty += change;
+  if (page.is_writeback)
+    node_stats(pfn).writeback += change;
+}
+
+void Population::set_dirty(Pfn pfn) {
+  PopulationPage& page = this->page(pfn);
+  if (!page.is_dirty && page.use == PageUse::File && keeps_lru_)
+    ++node_stats(pfn).file_dirty;
+  page.is_dirty = true;
+}
+
+void Population::begin_writeback(Pfn pfn) {
+  PopulationPage& page = this->page(pfn);
+  if (page.is_dirty && page.use == PageUse::File && keeps_lru_)
+    --node_stats(pfn).file_dirty;
+  page.is_dirty = false;
+  if (page.is_writeback)
+    return;
+  page.is_writeback = true;
+  writing_.push_back(pfn);
+  ++node_stats(pfn).writeback;
+}
+
+void Population::set_active(Pfn pfn, bool active) {
+  PopulationPage& page = this->page(pfn);
+  if (page.is_active == active || page.is_isolated || page.is_unevictable || !is_on_lru(page))
+    return;
+  if (keeps_lru_)
+    lru_.remove(index(pfn), list_of(page));
+  page.is_active = active;
+  if (keeps_lru_)
+    lru_.add(index(pfn), list_of(page));
 }
 
 ReclaimFacts Population::reclaim_facts(Pfn pfn) {
-  const PopulationPage& page = this->page(pfn);
+  PopulationPage& page = this->page(pfn);
   ReclaimFacts facts;
+  facts.pte_references = page.is_young ? 1 : 0;
+  page.is_young = false;
   facts.is_referenced = page.is_referenced;
   facts.is_mapped = page.is_mapped;
   facts.is_executable = page.is_executable;
@@ -293,12 +389,8 @@ bool Population::unmap(Pfn pfn) {
 }
 
 bool Population::write_out(Pfn pfn) {
-  PopulationPage& page = this->page(pfn);
-  page.is_dirty = false;
-  page.is_writeback = true;
-  page.is_reclaim = true;
-  writing_.push_back(pfn);
-  count_writeback(pfn, 1);
+  begin_writeback(pfn);
+  page(pfn).is_reclaim = true;
   return false;
 }
 

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,7 +31,10 @@ enum class PageUse : std::uint8_t {
 /// Whoever holds pages.
 struct Owner {
   std::string name;
-  std::vector<Pfn> pages;  ///< by slot; kNoPfn where a slot is empty
+  std::vector<Pfn> pages;        ///< heads of its blocks, by slot; kNoPfn where a slot is empty
+  bool has_fixed_slots = false;  ///< a slot means something to it: a page of a file, say; others are kept without gaps
+  std::uint64_t held_pages = 0;  ///< of its blocks together
+  std::uint64_t swapped_pages = 0;  ///< evicted to swap, and not its pages any more
 };
 using OwnerId = std::uint32_t;
 inline constexpr OwnerId kNoOwner = 0xffff'ffff;
@@ -52,16 +57,33 @@ struct PopulationPage {
   bool is_reclaim : 1 = false;      ///< goes as soon as it is written
   bool is_working_set : 1 = false;  ///< was active once
   bool is_executable : 1 = false;
+  bool is_young : 1 = false;  ///< used through a mapping since reclaim last asked
   bool is_isolated : 1 = false;
   bool mapping_migrates : 1 = true;
   OwnerId owner = kNoOwner;
   std::uint32_t slot = 0;
 };
 
+/// True for a page that neither moves nor can be evicted.
+[[nodiscard]] bool stays(const PopulationPage& page);
+
+/// What whoever simulates the owners hears of their pages, and answers for them.
+class PopulationWatcher {
+ public:
+  /// A page goes; it is still what it was.
+  virtual void evicted(Pfn, const PopulationPage&) {}
+  virtual std::span<SlabShrinker* const> shrinkers() { return {}; }
+  virtual void wake_flushers() {}
+
+ protected:
+  ~PopulationWatcher() = default;
+};
+
 /// The pages of one machine by frame.
 ///
-/// Keeps the machine's LRU lists once `keep_lru` was called; without them pages can be moved, but not evicted. Written
-/// pages are clean at the next `tick`. Slab pages stay.
+/// Keeps the machine's LRU lists, and the node counters `file_dirty` and `writeback`, once `keep_lru` was called;
+/// without them pages can be moved, but not evicted. Written pages are clean at the next `tick`. Slab pages stay unless
+/// a watcher has shrinkers.
 class Population final : public PageMover, public PageEvictor, public PageContents {
  public:
   /// For the frames of `machine`; knows no page yet. The machine outlives it.
@@ -80,18 +102,36 @@ class Population final : public PageMover, public PageEvictor, public PageConten
         free_swap_(other.free_swap_),
         writing_(other.writing_) {}
 
+  /// Tells the machine of the pages that were in use before its time and may be evicted, so that they can be freed.
+  void adopt_evictable();
   /// Puts all pages that may be evicted on LRU lists, the highest frame at the head, and keeps them there.
   void keep_lru();
   [[nodiscard]] Lru& lru() { return lru_; }
   void set_free_swap(PageCount pages) { free_swap_ = pages; }
+  /// One of its owners gives back a slot of swap.
+  void release_swap() { free_swap_ = free_swap_ + PageCount{1}; }
+  void set_watcher(PopulationWatcher* watcher) { watcher_ = watcher; }
   /// Time passes: what was being written is clean.
-  void tick();
+  void tick() { tick(PageCount{~std::uint64_t{0}}); }
+  /// The same for a disk that writes no more than so many pages in that time, the first asked for first.
+  void tick(PageCount most);
+  /// A page of a file is written to, and on its way to disk from there.
+  void set_dirty(Pfn pfn);
+  void begin_writeback(Pfn pfn);
+  /// Moves a page between the lists of active and inactive pages.
+  void set_active(Pfn pfn, bool active);
+  /// Pages whose writing has not ended, those counted that have gone meanwhile.
+  [[nodiscard]] PageCount being_written() const { return PageCount{writing_.size()}; }
 
   OwnerId add_owner(std::string name);
+  /// An owner with fixed slots, all empty. A page that is put there has its slot given.
+  OwnerId add_owner_of_slots(std::string name, std::size_t slots);
   [[nodiscard]] const Owner& owner(OwnerId id) const { return owners_[id]; }
+  /// To keep what is swapped out of it; its pages are put and forgotten.
+  [[nodiscard]] Owner& owner_of(OwnerId id) { return owners_[id]; }
   [[nodiscard]] std::size_t owners() const { return owners_.size(); }
 
-  /// Gives a frame contents; `page.owner` gets it at its next slot unless it is kNoOwner.
+  /// Gives a frame contents; `page.owner` gets it at its next slot, or at `page.slot`, unless it is kNoOwner.
   void put(Pfn pfn, PopulationPage page);
   /// Forgets a page: its frame is about to be freed.
   void forget(Pfn pfn);
@@ -111,9 +151,16 @@ class Population final : public PageMover, public PageEvictor, public PageConten
   bool add_to_swap(Pfn pfn) override;
   bool unmap(Pfn pfn) override;
   bool write_out(Pfn pfn) override;
-  void evict(Pfn pfn) override { forget_contents(pfn); }
+  void evict(Pfn pfn) override;
   void returned(Pfn pfn, LruList list) override;
   PageCount free_swap() override { return free_swap_; }
+  std::span<SlabShrinker* const> shrinkers() override {
+    return watcher_ == nullptr ? std::span<SlabShrinker* const>{} : watcher_->shrinkers();
+  }
+  void wake_flushers() override {
+    if (watcher_ != nullptr)
+      watcher_->wake_flushers();
+  }
   // PageContents
   PageCount movable_pages(Pfn begin, Pfn end) override;
 
@@ -137,7 +184,9 @@ class Population final : public PageMover, public PageEvictor, public PageConten
     return (page.use == PageUse::Anonymous || page.use == PageUse::File) && !page.is_compound && page.order == 0;
   }
   [[nodiscard]] static LruList list_of(const PopulationPage& page);
-  void count_writeback(Pfn pfn, std::int64_t pages);
+  [[nodiscard]] NodePageStats& node_stats(Pfn pfn);
+  /// Counts a page that is dirty or under writeback as one more, or one less.
+  void count_unwritten(Pfn pfn, std::int64_t change);
   void forget_contents(Pfn pfn);
 
   Machine& machine_;
@@ -147,7 +196,8 @@ class Population final : public PageMover, public PageEvictor, public PageConten
   Lru lru_;
   bool keeps_lru_ = false;
   PageCount free_swap_;
-  std::vector<Pfn> writing_;
+  std::deque<Pfn> writing_;  ///< the first asked for in front
+  PopulationWatcher* watcher_ = nullptr;
 };
 
 }  // namespace mmbox::lab
