@@ -92,7 +92,7 @@ std::size_t take_bulk(const MachineView& machine, const Request& request, std::s
 
   std::size_t got = 0;
   PcpState& pageset = machine.pageset(chosen->id, context.cpu);
-  const TryGuard<S> lock{pageset.lock_word};
+  const TryGuard<PagesetSync<S>> lock{pageset.lock_word};
   if (!lock.held())
     return 0;
   Pcp<S> pcp = machine.pcp<S>(*chosen, context.cpu);
@@ -107,7 +107,7 @@ std::size_t take_bulk(const MachineView& machine, const Request& request, std::s
     ++got;
   }
   if (got != 0)
-    count_allocation(machine, context, machine.zones[context.preferred_zone().zone.raw()], *chosen, got, got);
+    count_allocation<S>(machine, context, machine.zones[context.preferred_zone().zone.raw()], *chosen, got, got);
   return got;
 }
 

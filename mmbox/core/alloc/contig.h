@@ -260,7 +260,7 @@ class PageRangeIsolation {
     const FrameIndex from = at > range_begin_ ? at : range_begin_;
     const FrameIndex to = at + block < range_end_ ? at + block : range_end_;
     ZoneState& zone = machine_.zone_of(at);
-    const bool cma = machine_.env.map.pageblock(at).type == Migratetype::Cma;
+    const bool cma = racy(machine_.env.map.pageblock(at).type) == Migratetype::Cma;
     const bool unmovable =
         cma ? type_ != Migratetype::Cma : host.has_unmovable(machine_.env.map.pfn(from), machine_.env.map.pfn(to));
     {
@@ -323,28 +323,28 @@ template <SyncPolicy S>
   }
   // The free block that holds `begin` may start before it.
   FrameIndex outer = begin;
+  FrameIndex outer_end = begin;
+  bool is_free = true;
   {
+    const Guard<S> lock{zone.lock_word};
     const auto head = machine.buddy(zone, cpu).free_block_of(begin);
     if (head && *head + (FrameIndex{1} << map.state(*head).order()) > begin)
       outer = *head;
-  }
-  // All of it must be free and isolated before any of it is taken.
-  FrameIndex outer_end = outer;
-  while (outer_end < end) {
-    const FrameState state = map.state(outer_end);
-    if (state.kind() != FrameState::Kind::Buddy || map.pageblock(outer_end).type != Migratetype::Isolate) {
-      isolation.undo();
-      return false;
+    // All of it must be free and isolated before any of it is taken.
+    for (outer_end = outer; outer_end < end && is_free;) {
+      const FrameState state = map.state(outer_end);
+      is_free = state.kind() == FrameState::Kind::Buddy && racy(map.pageblock(outer_end).type) == Migratetype::Isolate;
+      outer_end += is_free ? FrameIndex{1} << state.order() : 0;
     }
-    outer_end += FrameIndex{1} << state.order();
-  }
-  {
-    const Guard<S> lock{zone.lock_word};
-    for (FrameIndex at = outer; at < outer_end;) {
+    for (FrameIndex at = outer; is_free && at < outer_end;) {
       const unsigned order = map.state(at).order();
       (void)isolate_free_page(machine, zone, cpu, at, order);
       at += FrameIndex{1} << order;
     }
+  }
+  if (!is_free) {
+    isolation.undo();
+    return false;
   }
   for (FrameIndex at = outer; at < outer_end; ++at)
     map.set_state(at, 0, FrameState::allocated(0, FrameState::Compound::No));

@@ -85,7 +85,7 @@ namespace mmbox {
   if (boost != 0 && may_ignore_boost(generation.watermark.boost_exception, context.order, context.gfp, flags) &&
       watermark_ok(generation.watermark.rule, context.order, zone.watermark[0], flags, numbers, ZoneBlocks{zone}))
     return true;
-  zone.flags |= zone_flag::kBelowHigh;
+  set_bits(zone.flags, zone_flag::kBelowHigh);
   return false;
 }
 
@@ -256,7 +256,7 @@ template <SyncPolicy S>
       continue;
     }
 
-    if (prefers_idle && machine.nodes[zone.node.raw()].kswapd.running) [[unlikely]] {
+    if (prefers_idle && racy(machine.nodes[zone.node.raw()].kswapd.running)) [[unlikely]] {
       checked(ZoneVerdict::KswapdBusy);
       skipped_busy = true;
       go_on();

@@ -18,14 +18,14 @@ inline void zone_recovers(const MachineView& machine, ZoneState& zone) {
   if (!watermark_ok(generation.watermark.rule, Order{0}, zone.mark(static_cast<unsigned>(Watermark::High)),
                     AllocFlags{}, watermark_zone(generation, zone, highest), ZoneBlocks{zone}))
     return;
-  zone.flags &= ~zone_flag::kBelowHigh;
+  clear_bits(zone.flags, zone_flag::kBelowHigh);
   NodeState& node = machine.nodes[zone.node.raw()];
-  if (generation.slow.hopeless_node != HopelessNode::RecoveredZone || node.kswapd.failures < kMaxReclaimRetries)
+  if (generation.slow.hopeless_node != HopelessNode::RecoveredZone || racy(node.kswapd.failures) < kMaxReclaimRetries)
     return;
   // Some other node may have sent its requests here.
   for (const ZoneState& other : machine.zones)
     if (other.node > zone.node && other.is_populated())
-      node.kswapd.failures = 0;
+      publish(node.kswapd.failures, 0);
 }
 
 /// Puts a block past the per-cpu lists into the free lists; see release_block().
@@ -40,7 +40,7 @@ template <SyncPolicy S>
   // A block that only missed its per-cpu list is not counted: the kernel counts where it puts it there, or in the path
   // of the other orders.
   if (!machine.pcp_shape.allows(order))
-    pageset.events.pgfree += std::uint64_t{1} << order;
+    add<S>(pageset.events.pgfree, std::uint64_t{1} << order);
 }
 
 /// Puts a block that has left its owner where free blocks go: on a per-cpu list, or past those into the free lists.
@@ -49,15 +49,16 @@ template <SyncPolicy S>
 [[gnu::always_inline]] inline void release_block(const MachineView& machine, FrameIndex index, unsigned order,
                                                  CpuId cpu) {
   const Pageblock& block = machine.env.map.pageblock(index);
+  const Migratetype type = racy<S>(block.type);
   PcpState& pageset = machine.pageset(ZoneId{block.zone}, cpu);
   ZoneState& zone = *pageset.zone;
   // Isolated pages must not wait on a per-cpu list: somebody is collecting them.
-  if (machine.pcp_shape.allows(order) && (is_mergeable(block.type) || block.type != Migratetype::Isolate)) {
-    const TryGuard<S> lock{pageset.lock_word};
+  if (machine.pcp_shape.allows(order) && (is_mergeable(type) || type != Migratetype::Isolate)) {
+    const TryGuard<PagesetSync<S>> lock{pageset.lock_word};
     if (lock.held()) {
-      pageset.events.pgfree += std::uint64_t{1} << order;
-      if (machine.pcp<S>(zone, pageset, cpu).put(index, order, block.type) && (zone.flags & zone_flag::kBelowHigh) != 0)
-          [[unlikely]]
+      add<S>(pageset.events.pgfree, std::uint64_t{1} << order);
+      if (machine.pcp<S>(zone, pageset, cpu).put(index, order, type) &&
+          (racy<S>(zone.flags) & zone_flag::kBelowHigh) != 0) [[unlikely]]
         zone_recovers(machine, zone);
       return;
     }
@@ -133,7 +134,7 @@ void free_page_list(const MachineView& machine, std::span<const Pfn> pages, CpuI
     return;
   }
   const auto goes_first = [&](FrameIndex index) {
-    return rule == ListFree::IsolatedFirst && map.pageblock(index).type == Migratetype::Isolate;
+    return rule == ListFree::IsolatedFirst && racy(map.pageblock(index).type) == Migratetype::Isolate;
   };
   for (const Pfn pfn : pages) {
     const FrameIndex index = map.index(pfn);
@@ -192,7 +193,7 @@ inline void split_page(const MachineView& machine, FrameIndex index, unsigned or
 template <SyncPolicy S>
 void drain_zone(const MachineView& machine, ZoneState& zone, CpuId cpu) {
   PcpState& pageset = machine.pageset(zone.id, cpu);
-  const Guard<S> lock{pageset.lock_word};
+  const Guard<PagesetSync<S>> lock{pageset.lock_word};
   machine.pcp<S>(zone, cpu).drain();
 }
 
@@ -210,7 +211,7 @@ void drain_all(const MachineView& machine) {
   for (std::size_t cpu = 0; cpu < machine.cpu_nodes.size(); ++cpu) {
     bool has_pages = false;
     for (const ZoneState& zone : machine.zones)
-      has_pages = has_pages || (zone.is_populated() && machine.pageset(zone.id, CpuId{cpu}).count > 0);
+      has_pages = has_pages || (zone.is_populated() && racy(machine.pageset(zone.id, CpuId{cpu}).count) > 0);
     if (has_pages)
       drain_cpu<S>(machine, CpuId{cpu});
   }
@@ -220,7 +221,7 @@ void drain_all(const MachineView& machine) {
 template <SyncPolicy S>
 void drain_all(const MachineView& machine, ZoneState& zone) {
   for (std::size_t cpu = 0; cpu < machine.cpu_nodes.size(); ++cpu)
-    if (machine.pageset(zone.id, CpuId{cpu}).count > 0)
+    if (racy(machine.pageset(zone.id, CpuId{cpu}).count) > 0)
       drain_zone<S>(machine, zone, CpuId{cpu});
 }
 
@@ -248,15 +249,15 @@ void fold_counters(const MachineView& machine, CpuId cpu, FoldBy by, std::span<c
         if (pageset.stat.delta[i] == 0)
           continue;
         publish(zone.stat[i], zone.stat[i] + pageset.stat.delta[i]);
-        pageset.stat.delta[i] = 0;
+        publish(pageset.stat.delta[i], 0);
         changed = true;
       }
     }
     if (changed && numa)
-      pageset.expire = kExpire;
+      publish(pageset.expire, kExpire);
     if (by == FoldBy::StatWorker && machine.env.rules->generation.pcp.control == PcpControl::Tuned) {
       std::int32_t excess = decay_high(pageset);
-      const Guard<S> lock{pageset.lock_word};
+      const Guard<PagesetSync<S>> lock{pageset.lock_word};
       for (; excess > 0; excess -= pageset.batch)
         machine.pcp<S>(zone, cpu).free_bulk(excess < pageset.batch ? excess : pageset.batch, 0);
     }
@@ -268,7 +269,7 @@ void fold_counters(const MachineView& machine, CpuId cpu, FoldBy by, std::span<c
     }
     if (--pageset.expire != 0)
       continue;
-    const Guard<S> lock{pageset.lock_word};
+    const Guard<PagesetSync<S>> lock{pageset.lock_word};
     machine.pcp<S>(zone, cpu).free_bulk(pageset.count < pageset.batch ? pageset.count : pageset.batch, 0);
   }
 }

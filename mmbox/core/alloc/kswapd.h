@@ -32,11 +32,11 @@ namespace mmbox {
   if (machine.env.rules->generation.slow.kswapd_wake == KswapdWake::EachZone)
     return zone_watermark_ok_safe(machine, zone, order, zone.mark(static_cast<unsigned>(Watermark::Low)), ZoneIndex{0});
   const NodeState& node = machine.nodes[zone.node.raw()];
-  if (node.kswapd.failures >= kMaxReclaimRetries)
+  if (racy(node.kswapd.failures) >= kMaxReclaimRetries)
     return true;
   const std::size_t types = machine.zone_types.size();
   for (std::size_t i = 0; i <= highest.raw() && i < types; ++i)
-    if (machine.zones[node.id.raw() * types + i].watermark_boost != 0)
+    if (racy(machine.zones[node.id.raw() * types + i].watermark_boost) != 0)
       return false;
   return node_balanced(machine, node.id, order, highest);
 }
@@ -53,11 +53,12 @@ inline void wakeup_kswapd(const MachineView& machine, const AllocContext& contex
     return;
   NodeState& node = machine.nodes[zone.node.raw()];
   KswapdState& kswapd = node.kswapd;
-  if (kswapd.highest == KswapdState::kNoZone || kswapd.highest < highest.raw())
-    kswapd.highest = static_cast<std::uint8_t>(highest.raw());
-  if (kswapd.order < order.raw())
-    kswapd.order = static_cast<std::uint8_t>(order.raw());
-  if (kswapd.running)
+  const std::uint8_t asked = racy(kswapd.highest);
+  if (asked == KswapdState::kNoZone || asked < highest.raw())
+    publish(kswapd.highest, static_cast<std::uint8_t>(highest.raw()));
+  if (racy(kswapd.order) < order.raw())
+    publish(kswapd.order, static_cast<std::uint8_t>(order.raw()));
+  if (racy(kswapd.running))
     return;
   if (wake_is_vain(machine, zone, order, highest)) {
     const bool tells_kcompactd = machine.env.rules->generation.slow.refused_wake == RefusedWake::Kcompactd;
@@ -65,7 +66,9 @@ inline void wakeup_kswapd(const MachineView& machine, const AllocContext& contex
       machine.hosts.compactor->wake_kcompactd(node.id, order, highest);
     return;
   }
-  kswapd.running = true;
+  // Of those who got here at the same time one wakes it.
+  if (__atomic_exchange_n(&kswapd.running, true, __ATOMIC_ACQ_REL))
+    return;
   machine.env.trace.emit(MmVmscanWakeupKswapd{node.id, highest, order, gfp});
   if (machine.hosts.reclaimer != nullptr)
     machine.hosts.reclaimer->wake_kswapd(node.id);

@@ -13,7 +13,7 @@ namespace mmbox {
 /// may count on, or its kswapd is at work.
 [[nodiscard]] inline bool asks_more_of(const MachineView& machine, const ZoneState& zone) {
   return racy(zone.stat[static_cast<unsigned>(ZoneStat::FreeCmaPages)]) > 0 ||
-         (prefers_idle_nodes(machine) && machine.nodes[zone.node.raw()].kswapd.running);
+         (prefers_idle_nodes(machine) && racy(machine.nodes[zone.node.raw()].kswapd.running));
 }
 
 /// Takes a block for a plain request, if nothing stands in its way; kNil if the whole path has to look.
@@ -39,12 +39,12 @@ template <SyncPolicy S>
   }
 
   PcpState& pageset = *start.pageset;
-  const TryGuard<S> lock{pageset.lock_word};
+  const TryGuard<PagesetSync<S>> lock{pageset.lock_word};
   if (!lock.held() || pageset.lists[list].head == kNil) [[unlikely]]
     return kNil;
   pageset.note_request();
-  const FrameIndex index = pageset.pop(machine.env.map, list, order);
-  pageset.events.count(1, std::uint64_t{1} << order);
+  const FrameIndex index = pageset.template pop<S>(machine.env.map, list, order);
+  pageset.events.template count<S>(1, std::uint64_t{1} << order);
   machine.env.map.set_state(index, order, allocated_state(gfp, order));
   return index;
 }

@@ -35,7 +35,7 @@ namespace mmbox {
 [[nodiscard]] inline std::array<std::uint64_t, kOrders> free_blocks_of(const ZoneState& zone) {
   std::array<std::uint64_t, kOrders> blocks{};
   for (unsigned order = 0; order < kOrders; ++order)
-    blocks[order] = zone.nr_free[order];
+    blocks[order] = racy(zone.nr_free[order]);
   return blocks;
 }
 

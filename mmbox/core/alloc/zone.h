@@ -44,16 +44,17 @@ template <SyncPolicy S>
 }
 
 /// Counts a block handed out by `zone` to a request that preferred `preferred`. Source: zone_statistics().
-inline void count_allocation(const MachineView& machine, const AllocContext& context, const ZoneState& preferred,
-                             const ZoneState& zone, std::uint64_t blocks, std::uint64_t pages) {
+template <SyncPolicy S>
+void count_allocation(const MachineView& machine, const AllocContext& context, const ZoneState& preferred,
+                      const ZoneState& zone, std::uint64_t blocks, std::uint64_t pages) {
   CpuEvents& events = machine.pageset(zone.id, context.cpu).events;
-  events.count(blocks, pages);
+  events.template count<S>(blocks, pages);
   if (zone.node != preferred.node) {
-    events.numa_miss += blocks;
-    machine.pageset(preferred.id, context.cpu).events.numa_foreign += blocks;
+    add<S>(events.numa_miss, blocks);
+    add<S>(machine.pageset(preferred.id, context.cpu).events.numa_foreign, blocks);
   }
   if (zone.node != context.cpu_node)
-    events.numa_other += blocks;
+    add<S>(events.numa_other, blocks);
 }
 
 /// Sets the pageblock of a block that an atomic request just got aside for such requests, while the zone's share lasts.
@@ -67,7 +68,7 @@ void reserve_highatomic(const MachineView& machine, ZoneState& zone, CpuId cpu, 
     limit += block;
   else
     limit = limit < block ? 0 : static_cast<std::int64_t>(round_up(static_cast<std::uint64_t>(limit), kPageblockPages));
-  if (zone.nr_reserved_highatomic >= limit)
+  if (racy(zone.nr_reserved_highatomic) >= limit)
     return;
   const Guard<S> lock{zone.lock_word};
   Buddy buddy = machine.buddy(zone, cpu);
@@ -105,7 +106,7 @@ template <SyncPolicy S>
                            generation.pcp.without_cma == PcpWithoutCma::PerCpu;
   if (machine.pcp_shape.allows(order) && pcp_allowed) {
     PcpState& pageset = machine.pageset(zone.id, context.cpu);
-    const TryGuard<S> lock{pageset.lock_word};
+    const TryGuard<PagesetSync<S>> lock{pageset.lock_word};
     if (lock.held()) {
       pageset.note_request();
       Pcp<S> pcp = machine.pcp<S>(zone, pageset, context.cpu);
@@ -120,10 +121,10 @@ template <SyncPolicy S>
       reserve_highatomic<S>(machine, zone, context.cpu, *index, order);
   }
   if (index)
-    count_allocation(machine, context, preferred, zone, 1, std::uint64_t{1} << order);
+    count_allocation<S>(machine, context, preferred, zone, 1, std::uint64_t{1} << order);
   if ((racy(zone.flags) & zone_flag::kBoostedWatermark) != 0 &&
       (generation.take.boost_consumer == BoostConsumer::AnyRequest || flags.has(alloc_flag::kKswapd))) [[unlikely]] {
-    zone.flags &= ~zone_flag::kBoostedWatermark;
+    clear_bits(zone.flags, zone_flag::kBoostedWatermark);
     wakeup_kswapd(machine, context, zone, Gfp{}, Order{0}, zone.index);
   }
   return index;
@@ -142,7 +143,7 @@ bool unreserve_highatomic(const MachineView& machine, const AllocContext& contex
   for (std::size_t z = context.preferred; z < context.list.size();
        z = next_zone(context.list, z + 1, context.highest, context.nodes)) {
     ZoneState& zone = machine.zones[context.list[z].zone.raw()];
-    if (force == UnreserveForce::KeepLast && zone.nr_reserved_highatomic <= block)
+    if (force == UnreserveForce::KeepLast && racy(zone.nr_reserved_highatomic) <= block)
       continue;
     const Guard<S> lock{zone.lock_word};
     Buddy buddy = machine.buddy(zone, context.cpu);

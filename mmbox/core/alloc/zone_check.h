@@ -42,9 +42,9 @@ struct ZoneBlocks {
 /// A counter with all CPUs' deltas folded in, never below zero. Source: zone_page_state_snapshot().
 [[nodiscard]] inline std::int64_t zone_stat_snapshot(const MachineView& machine, const ZoneState& zone, ZoneStat item) {
   const auto i = static_cast<std::size_t>(item);
-  std::int64_t pages = zone.stat[i];
+  std::int64_t pages = racy(zone.stat[i]);
   for (std::size_t cpu = 0; cpu < machine.cpu_nodes.size(); ++cpu)
-    pages += machine.pageset(zone.id, CpuId{cpu}).stat.delta[i];
+    pages += racy(machine.pageset(zone.id, CpuId{cpu}).stat.delta[i]);
   return pages < 0 ? 0 : pages;
 }
 

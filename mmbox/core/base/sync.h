@@ -25,6 +25,24 @@ struct NoSync {
 };
 static_assert(SyncPolicy<NoSync>);
 
+namespace detail {
+template <class S>
+struct PagesetSyncOf {
+  using type = S;
+};
+template <class S>
+requires requires {
+  typename S::Pageset;
+}
+struct PagesetSyncOf<S> {
+  using type = typename S::Pageset;
+};
+}  // namespace detail
+/// How a policy locks per-cpu lists: by `S::Pageset` if it has one, since a lock that one CPU takes almost always can
+/// be had for less than a zone's; else like everything. Source: struct per_cpu_pages, lock.
+template <SyncPolicy S>
+using PagesetSync = typename detail::PagesetSyncOf<S>::type;
+
 /// Holds a lock word for a scope.
 template <SyncPolicy S>
 class Guard {
@@ -75,6 +93,22 @@ template <SyncPolicy S, class T>
 template <class T>
 inline void publish(T& target, std::type_identity_t<T> value) {
   __atomic_store(&target, &value, __ATOMIC_RELAXED);
+}
+/// Adds to a number that other CPUs read without a lock. Where two of them add without a lock in common, one of the
+/// additions may be lost: for counts that only statistics read.
+template <SyncPolicy S, class T>
+inline void add(T& target, std::type_identity_t<T> n) {
+  if constexpr (std::same_as<S, NoSync>)
+    target = static_cast<T>(target + n);
+  else
+    publish(target, static_cast<T>(racy(target) + n));
+}
+/// Sets and clears bits that several CPUs change without a lock.
+inline void set_bits(std::uint32_t& flags, std::uint32_t bits) {
+  __atomic_fetch_or(&flags, bits, __ATOMIC_RELAXED);
+}
+inline void clear_bits(std::uint32_t& flags, std::uint32_t bits) {
+  __atomic_fetch_and(&flags, ~bits, __ATOMIC_RELAXED);
 }
 
 }  // namespace mmbox

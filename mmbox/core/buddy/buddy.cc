@@ -12,7 +12,7 @@ void Buddy::count(ZoneStat item, std::int64_t pages) {
     publish(zone_.stat[i], zone_.stat[i] + delta);
     delta = 0;
   }
-  stat_.delta[i] = static_cast<std::int8_t>(delta);
+  publish(stat_.delta[i], static_cast<std::int8_t>(delta));
 }
 
 void Buddy::count_free(std::int64_t pages, Migratetype type) {
@@ -22,7 +22,7 @@ void Buddy::count_free(std::int64_t pages, Migratetype type) {
   if (type == Migratetype::Cma)
     count(ZoneStat::FreeCmaPages, pages);
   else if (type == Migratetype::HighAtomic)
-    zone_.nr_free_highatomic += pages;
+    publish(zone_.nr_free_highatomic, zone_.nr_free_highatomic + pages);
 }
 
 void Buddy::count_listed(unsigned order, Migratetype type, std::int64_t blocks) {
@@ -199,7 +199,7 @@ void Buddy::set_pageblock_type(FrameIndex index, Migratetype type) {
   Pageblock& block = env_.map.pageblock(index);
   if (type == Migratetype::Isolate)
     block.covered = block.type;
-  block.type = type;
+  publish(block.type, type);
   env_.trace.emit(SetPageblockType{env_.map.pfn(index), type});
 }
 

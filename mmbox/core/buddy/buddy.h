@@ -141,7 +141,7 @@ class Buddy {
   /// Stores a pageblock's type; mergeable types become Unmovable while grouping by mobility is off.
   /// Source: set_pageblock_migratetype().
   void set_pageblock_type(FrameIndex index, Migratetype type);
-  [[nodiscard]] Migratetype pageblock_type(FrameIndex index) const { return env_.map.pageblock(index).type; }
+  [[nodiscard]] Migratetype pageblock_type(FrameIndex index) const { return racy(env_.map.pageblock(index).type); }
   /// Stores the type of each pageblock of a block of `order`, at least one. Source: change_pageblock_range().
   void set_pageblock_types(FrameIndex index, unsigned order, Migratetype type);
   /// True if the zone spans the whole pageblock of `index`.

@@ -99,7 +99,7 @@ void Buddy::steal_suitable_fallback(FrameIndex index, unsigned order, Migratetyp
 
 std::optional<Migratetype> Buddy::find_fallback(unsigned order, Migratetype type) const {
   for (const Migratetype other : kFallbacks[raw(type)])
-    if ((zone_.nonempty[raw(other)] >> order & 1U) != 0)
+    if ((racy(zone_.nonempty[raw(other)]) >> order & 1U) != 0)
       return other;
   return std::nullopt;
 }
@@ -147,7 +147,7 @@ bool Buddy::is_worth_claiming(FrameIndex first, std::uint32_t free_pages, std::u
 void Buddy::boost_for(AllocFlags flags) {
   // The pageblock is about to hold two kinds of pages: kswapd should free more, so that this happens less often.
   if (env_.rules->generation.take.boost == FallbackBoost::On && boost_watermark() && flags.has(alloc_flag::kKswapd))
-    zone_.flags |= zone_flag::kBoostedWatermark;
+    set_bits(zone_.flags, zone_flag::kBoostedWatermark);
 }
 
 bool Buddy::boost_watermark() {

@@ -94,7 +94,7 @@ struct alignas(64) ZoneState {
 
   [[nodiscard]] bool is_populated() const { return present != 0; }
   /// A watermark as every comparison uses it, boost included.
-  [[nodiscard]] std::int64_t mark(unsigned which) const { return watermark[which] + watermark_boost; }
+  [[nodiscard]] std::int64_t mark(unsigned which) const { return racy(watermark[which]) + racy(watermark_boost); }
 };
 
 }  // namespace mmbox

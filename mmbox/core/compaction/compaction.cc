@@ -146,7 +146,8 @@ unsigned fragmentation_score(const MachineView& machine, NodeId node) {
 ProactiveOutcome Compaction::run_proactively(NodeId id, CpuId cpu) {
   const unsigned proactiveness = machine_.tunables->compaction_proactiveness;
   const unsigned before = fragmentation_score(machine_, id);
-  if (proactiveness == 0 || machine_.nodes[id.raw()].kswapd.running || before <= proactive_high_score(proactiveness))
+  if (proactiveness == 0 || racy(machine_.nodes[id.raw()].kswapd.running) ||
+      before <= proactive_high_score(proactiveness))
     return ProactiveOutcome::NotDue;
   VmEvents& events = *machine_.events;
   for_each_zone(id, [&](ZoneState& zone) {

@@ -100,7 +100,7 @@ bool SourceScanner::is_worth_emptying(Pfn pageblock) const {
     return false;
   if (!work_.plan.takes_whole_runs())
     return true;
-  const Migratetype type = work_.memory.pageblock(pageblock).type;
+  const Migratetype type = racy(work_.memory.pageblock(pageblock).type);
   if (work_.plan.type == Migratetype::Movable)
     return type == Migratetype::Movable || type == Migratetype::Cma;
   return type == work_.plan.type;

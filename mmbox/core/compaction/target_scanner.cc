@@ -33,7 +33,7 @@ bool TargetScanner::may_fill(Pfn pageblock) const {
   const FrameState state = work_.map().state(work_.index(pageblock));
   if (state.kind() == FrameState::Kind::Buddy && state.order() >= kPageblockOrder)
     return false;
-  const Migratetype type = work_.memory.pageblock(pageblock).type;
+  const Migratetype type = racy(work_.memory.pageblock(pageblock).type);
   return work_.plan.any_target_block || type == Migratetype::Movable || type == Migratetype::Cma;
 }
 

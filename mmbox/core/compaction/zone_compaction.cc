@@ -86,7 +86,7 @@ CompactResult Run::is_over() {
   }
   if (plan.is_proactive) {
     const NodeState& node = work_.machine.nodes[work_.zone.node.raw()];
-    if (node.kswapd.running)
+    if (racy(node.kswapd.running))
       return told(CompactResult::PartialSkipped);
     const unsigned enough = proactive_low_score(work_.machine.tunables->compaction_proactiveness);
     return told(zone_fragmentation_score(work_.zone) <= enough ? CompactResult::Success : CompactResult::Continue);

@@ -55,7 +55,7 @@ bool ZoneMemory::sample(Pfn pfn, Wanted wanted, PageMover& pages) {
     return false;
   Pageblock& block = pageblock(pfn);
   // From above, until the first is found, only pageblocks that every run may fill.
-  if (wanted == Wanted::Targets && block.type != Migratetype::Movable)
+  if (wanted == Wanted::Targets && racy(block.type) != Migratetype::Movable)
     return false;
   constexpr std::uint64_t kSampleStep = 8;
   const Pfn from = pageblock_start(pfn);

@@ -94,7 +94,9 @@ class BasicMachine {
   [[nodiscard]] AllocResult alloc_exact(Request request, PageCount pages);
   /// Allocates exactly the frames of `range`, which lies in one zone. False if something in it cannot move.
   [[nodiscard]] bool alloc_range(PfnRange range, CpuId cpu, RangeMigrator& host) {
-    return alloc_contig_range<S>(view_, cpu, index_of(range.begin), index_of(range.end), Migratetype::Movable, host);
+    const FrameIndex begin = index_of(range.begin);
+    const FrameIndex last = index_of(Pfn{range.end.raw() - 1});
+    return alloc_contig_range<S>(view_, cpu, begin, last + 1, Migratetype::Movable, host);
   }
 
   // ------------------------------------------------------------- what happens beside requests

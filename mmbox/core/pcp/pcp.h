@@ -49,9 +49,10 @@ struct CpuEvents {
   std::uint64_t numa_foreign = 0;
   std::uint64_t numa_other = 0;
 
+  template <SyncPolicy S = NoSync>
   void count(std::uint64_t blocks, std::uint64_t pages) {
-    allocs += blocks;
-    pgalloc += pages;
+    add<S>(allocs, blocks);
+    add<S>(pgalloc, pages);
   }
   [[nodiscard]] std::uint64_t numa_hit() const { return allocs - numa_miss; }
   [[nodiscard]] std::uint64_t numa_local() const { return allocs - numa_other; }
@@ -84,21 +85,23 @@ struct alignas(64) PcpState {
     free_count = static_cast<std::int16_t>(free_count >> 1);
   }
   /// Puts a block at the head of a list.
+  template <SyncPolicy S = NoSync>
   void push(const MemMap& map, unsigned list_index, FrameIndex index, unsigned order) {
     PcpList& list = lists[list_index];
     map.links(index, order) = {list.head, kNil};
     (list.head == kNil ? list.tail : map.links(list.head, order).prev) = index;
     list.head = index;
-    count += std::int32_t{1} << order;
+    add<S>(count, std::int32_t{1} << order);
   }
   /// Takes the block at the head of a list; kNil if that is empty.
+  template <SyncPolicy S = NoSync>
   [[nodiscard]] FrameIndex pop(const MemMap& map, unsigned list_index, unsigned order) {
     PcpList& list = lists[list_index];
     const FrameIndex index = list.head;
     if (index == kNil) [[unlikely]]
       return kNil;
     list.head = map.links(index, order).next;
-    count -= std::int32_t{1} << order;
+    add<S>(count, -(std::int32_t{1} << order));
     return index;
   }
 };
@@ -221,7 +224,7 @@ class Pcp {
     const unsigned list_index = shape_.index(order, type);
     if (pcp_.lists[list_index].head == kNil) [[unlikely]]
       refill(pcp_.lists[list_index], order, type, flags);
-    const FrameIndex index = pcp_.pop(buddy_.env().map, list_index, order);
+    const FrameIndex index = pcp_.template pop<S>(buddy_.env().map, list_index, order);
     return index == kNil ? std::nullopt : std::optional{index};
   }
   /// The same from the other end of the list: the page that has been here longest. Kernels with ColdPages only.
@@ -232,10 +235,10 @@ class Pcp {
   [[gnu::always_inline]] bool put(FrameIndex index, unsigned order, Migratetype pageblock_type) {
     const MemMap& map = buddy_.env().map;
     const unsigned list_index = shape_.index(order, pcp_list_type(pageblock_type));
-    pcp_.push(map, list_index, index, order);
+    pcp_.template push<S>(map, list_index, index, order);
     map.set_state(index, order, FrameState::pcp(order, pageblock_type));
     const PcpPolicy& policy = buddy_.env().rules->generation.pcp;
-    if (keeps_block(pcp_, policy, order, buddy_.zone().flags)) [[likely]]
+    if (keeps_block(pcp_, policy, order, racy<S>(buddy_.zone().flags))) [[likely]]
       return false;
     return Pcp{*this}.give_back(order, list_index);  // a copy, so that the handle is made here only
   }
@@ -271,7 +274,7 @@ template <SyncPolicy S>
 void Pcp<S>::refill(PcpList& list, unsigned order, Migratetype type, AllocFlags flags) {
   const MemMap& map = buddy_.env().map;
   const Generation& generation = buddy_.env().rules->generation;
-  const std::uint32_t blocks = plan_refill(pcp_, generation.pcp, order, buddy_.zone().flags);
+  const std::uint32_t blocks = plan_refill(pcp_, generation.pcp, order, racy<S>(buddy_.zone().flags));
   // The plan is made all the same: it has changed what the pageset remembers.
   if (generation.reserve.refill == ReserveRefill::Refused && flags.has(alloc_flag::kHighAtomic))
     return;
@@ -291,7 +294,7 @@ void Pcp<S>::refill(PcpList& list, unsigned order, Migratetype type, AllocFlags 
       buddy_.count(ZoneStat::FreeCmaPages, -(std::int64_t{1} << order));
     ++got;
   }
-  pcp_.count += static_cast<std::int32_t>(got << order);
+  add<S>(pcp_.count, static_cast<std::int32_t>(got << order));
   // One update for the whole refill; watermark checks see the difference.
   if (!counted)
     buddy_.count(ZoneStat::FreePages, -(got << order));
@@ -330,7 +333,7 @@ FrameIndex Pcp<S>::take_tail(PcpList& list, unsigned order) {
     list.tail = map.links(index, order).prev;
     map.links(list.tail, order).next = kNil;
   }
-  pcp_.count -= std::int32_t{1} << order;
+  add<S>(pcp_.count, -(std::int32_t{1} << order));
   return index;
 }
 
@@ -348,7 +351,7 @@ void Pcp<S>::return_tail(unsigned list_index, PcpType rule) {
 template <SyncPolicy S>
 [[gnu::noinline]] bool Pcp<S>::give_back(unsigned order, unsigned list_index) {
   const PcpPolicy& policy = buddy_.env().rules->generation.pcp;
-  std::int32_t pages = plan_free(pcp_, policy, order, buddy_.zone().flags);
+  std::int32_t pages = plan_free(pcp_, policy, order, racy<S>(buddy_.zone().flags));
   if (pages <= 0)
     return false;
   const bool at_once = policy.returns == PcpReturn::AtOnce;

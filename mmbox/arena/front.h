@@ -1,0 +1,120 @@
+// A stack of blocks for each CPU, order and mobility, in front of the engine's per-cpu lists.
+//
+// What a program frees it mostly allocates again at once. A block that comes back to the stack of its own kind needs no
+// watermark, no list and no look at the zone: its index is pushed, its state cleared. The engine sees such blocks as in
+// use. Stacks are short, hold only blocks of the CPU's own zones, and are emptied whenever memory is short or is to be
+// compacted. Each CPU's stacks are behind one lock of ArenaSync::Pageset.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "mmbox/arena/sync.h"
+#include "mmbox/mmbox.h"
+
+namespace mmbox {
+
+namespace front {
+/// The most blocks of a stack, by order: 4 MiB of larger ones, but always two.
+[[nodiscard]] constexpr unsigned depth(unsigned order) {
+  const unsigned blocks = 1024U >> order;
+  return blocks > 256 ? 256 : blocks < 2 ? 2 : blocks;
+}
+/// Where the stack of an order begins among those of one type.
+inline constexpr std::array<std::uint32_t, kOrders + 1> kFirst = [] {
+  std::array<std::uint32_t, kOrders + 1> first{};
+  for (unsigned order = 0; order < kOrders; ++order)
+    first[order + 1] = first[order] + depth(order);
+  return first;
+}();
+}  // namespace front
+
+class FrontStacks {
+ public:
+  /// `machine` has its zones. The stacks of one order and type hold at most a 128th of its memory, over all CPUs.
+  void prepare(const MachineView& machine, std::uint64_t frames);
+
+  /// A block of this order and type, without a state; kNil if this CPU has none.
+  [[nodiscard, gnu::always_inline]] FrameIndex take(unsigned order, Migratetype type, unsigned cpu) {
+    if (cpu >= cpus_) [[unlikely]]
+      return kNil;
+    Cpu& mine = stacks_[cpu];
+    const TryGuard<ArenaSync::Pageset> lock{mine.lock_word};
+    if (!lock.held()) [[unlikely]]
+      return kNil;
+    std::uint32_t& count = mine.count[raw(type)][order];
+    if (count == 0) [[unlikely]]
+      return kNil;
+    const std::uint32_t left = count - 1;
+    publish(count, left);
+    publish(mine.taken[order], mine.taken[order] + 1);
+    return mine.blocks[raw(type)][front::kFirst[order] + left];
+  }
+
+  /// Keeps a block that its owner gave back, and clears its state. False if it is not for here, or there is no room.
+  [[nodiscard, gnu::always_inline]] bool put(const MemMap& map, FrameIndex index, unsigned order, unsigned cpu) {
+    if (cpu >= cpus_) [[unlikely]]
+      return false;
+    Cpu& mine = stacks_[cpu];
+    const Pageblock& block = map.pageblock(index);
+    const Migratetype type = racy(block.type);
+    if (!is_mergeable(type) || block.zone != mine.home[raw(type)]) [[unlikely]]
+      return false;
+    const TryGuard<ArenaSync::Pageset> lock{mine.lock_word};
+    if (!lock.held()) [[unlikely]]
+      return false;
+    std::uint32_t& count = mine.count[raw(type)][order];
+    if (count >= limit_[order]) [[unlikely]]
+      return false;
+    map.set_state(index, order, FrameState{});
+    mine.blocks[raw(type)][front::kFirst[order] + count] = index;
+    publish(count, count + 1);
+    publish(mine.given[order], mine.given[order] + 1);
+    return true;
+  }
+
+  /// Puts single pages there as they come from the engine, allocated, until the stack is full; returns how many.
+  std::size_t stock(const MemMap& map, std::span<const Pfn> pages, Migratetype type, unsigned cpu);
+
+  /// Gives every block of every CPU to `release(index, order)`. No lock is held meanwhile.
+  template <class Release>
+  void empty(Release release) {
+    std::vector<std::pair<FrameIndex, unsigned>> out;
+    for (unsigned cpu = 0; cpu < cpus_; ++cpu) {
+      take_all(cpu, out);
+      for (const auto& [index, order] : out)
+        release(index, order);
+      out.clear();
+    }
+  }
+
+  [[nodiscard]] bool holds(FrameIndex index, unsigned& order);
+  [[nodiscard]] std::uint64_t pages() const;
+  struct Counts {
+    std::uint64_t allocations = 0;  ///< blocks
+    std::uint64_t allocated = 0;    ///< pages
+    std::uint64_t freed = 0;
+  };
+  [[nodiscard]] Counts counts() const;
+
+ private:
+  static constexpr unsigned kTypes = kPcpTypes;
+  struct alignas(64) Cpu {
+    std::uint32_t lock_word = 0;
+    std::array<std::uint16_t, kTypes> home{};  ///< the zone whose blocks are kept, by type
+    std::array<std::array<std::uint32_t, kOrders>, kTypes> count{};
+    std::array<std::uint64_t, kOrders> taken{};
+    std::array<std::uint64_t, kOrders> given{};
+    std::array<std::array<FrameIndex, front::kFirst[kOrders]>, kTypes> blocks{};
+  };
+  void take_all(unsigned cpu, std::vector<std::pair<FrameIndex, unsigned>>& out);
+
+  std::unique_ptr<Cpu[]> stacks_;
+  unsigned cpus_ = 0;
+  std::array<std::uint32_t, kOrders> limit_{};
+};
+
+}  // namespace mmbox
