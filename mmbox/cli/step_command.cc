@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "mmbox/cli/shown_machine.h"
 #include "mmbox/lab/formats/gfp_layout.h"
 #include "mmbox/lab/replay/story.h"
+#include "mmbox/lab/snapshot/script_log.h"
+#include "mmbox/lab/workload/world.h"
 
 namespace mmbox::cli {
 namespace {
@@ -28,6 +31,18 @@ struct Options {
   int node = -1;
   bool json = false;
 };
+
+/// The page dump of a moment, if its log has one.
+std::optional<lab::PageDump> page_dump_of(const std::string& name) {
+  const LogMoment moment = log_moment(name);
+  const auto snapshot = lab::load_snapshot(moment.file, moment.label);
+  if (!snapshot)
+    return std::nullopt;
+  auto dump = lab::load_page_dump(moment.file, snapshot->label);
+  if (!dump)
+    return std::nullopt;
+  return std::move(*dump);
+}
 
 int run(const Options& options, const Streams& streams) {
   auto shown = asked_machine(options.words, options.snapshot, options.settings, options.generation);
@@ -64,9 +79,21 @@ int run(const Options& options, const Streams& streams) {
   if (options.node >= 0)
     request.node = NodeId{static_cast<std::size_t>(options.node)};
 
+  // With the pages of that moment the machine can work for its memory as a live one does.
+  std::optional<lab::PageDump> dump;
+  if (!options.snapshot.empty())
+    dump = page_dump_of(options.snapshot);
   lab::Story story{machine};
+  std::optional<lab::World> world;
+  if (dump) {
+    lab::Workload nothing;
+    nothing.file_pages = 1;
+    world.emplace(machine, nothing, &*dump);
+    world->on_event = [&](const lab::TraceEvent& event) { story.tell(event); };
+  }
   machine.attach(&story);
   const AllocResult result = machine.alloc(request);
+  world.reset();
   machine.attach(nullptr);
   const std::string asked =
       fmt::format("order {} ({} pages), {} (0x{:x}), cpu {}", options.order,
@@ -111,6 +138,10 @@ CLI::App* add_step_command(CLI::App& app, int& exit_code, const Streams& streams
 Examples
   mmbox step 64G --order 9 --gfp GFP_HIGHUSER_MOVABLE
   mmbox step --snapshot basic-1.log.zst:basic-1-before --order 3 --gfp 'GFP_ATOMIC|__GFP_NOWARN'
+  mmbox step --snapshot holes.log.zst:holes-before --order 9 --gfp GFP_KERNEL
+
+With a page dump of the same moment in the log the story goes on where the fast path fails: kswapd, direct reclaim and
+compaction work on the pages of that moment. Without one nothing can be reclaimed or moved.
 
 Exit code: 0 the request got a block; 1 it was refused; 2 an input that cannot be used.)");
   command->callback([=, &exit_code] { exit_code = run(*options, streams); });

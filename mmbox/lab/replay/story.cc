@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace mmbox::lab {
 namespace {
 
@@ -155,16 +157,131 @@ struct Line {
   std::string operator()(const MmPagePcpuDrain& e) const {
     return fmt::format("      mm_page_pcpu_drain: {} of order {}", hex(e.pfn), e.order.raw());
   }
+
+  // -------- the slow path
+  [[nodiscard]] std::string zone_at(Pfn pfn) const {
+    const MemMap& map = machine.view().env.map;
+    return map.contains(pfn) ? zone_name(machine, machine.view().zone_of(map.index(pfn)).id) : "a zone";
+  }
+  std::string operator()(const MmCompactionTryToCompactPages& e) const {
+    constexpr std::array<const char*, 3> kHow{"synchronous, the whole zone", "waiting little", "asynchronous"};
+    const auto priority = static_cast<std::size_t>(e.priority);
+    return fmt::format("direct compaction for order {}, {}", e.order, priority < kHow.size() ? kHow[priority] : "?");
+  }
+  std::string operator()(const MmCompactionSuitable& e) const {
+    return fmt::format("  Node {}, zone index {}: is compaction suitable for order {}? {}", e.node.raw(), e.zone.raw(),
+                       e.order, result_text(e.result));
+  }
+  std::string operator()(const MmCompactionDeferred& e) const {
+    return fmt::format("  Node {}, zone index {}: deferred for order {}, {} of {} attempts passed over", e.node.raw(),
+                       e.zone.raw(), e.order, e.considered, 1U << e.defer_shift);
+  }
+  std::string operator()(const MmCompactionDeferCompaction& e) const {
+    return fmt::format("  Node {}, zone index {}: it was in vain; the next {} attempts for order {} are passed over",
+                       e.node.raw(), e.zone.raw(), 1U << e.defer_shift, e.order);
+  }
+  std::string operator()(const MmCompactionWakeupKcompactd& e) const {
+    return fmt::format("    kcompactd of node {} is asked for order {}", e.node.raw(), e.order);
+  }
+  std::string operator()(const MmCompactionBegin& e) const {
+    return fmt::format("  compaction of {}: pages from {} on, free ones from {} down, {}", zone_at(e.zone_start),
+                       hex(e.migrate_pfn), hex(e.free_pfn), e.sync ? "may wait" : "does not wait");
+  }
+  std::string operator()(const MmCompactionMigratepages& e) const {
+    return fmt::format("    {} pages moved, {} not", e.nr_migrated, e.nr_failed);
+  }
+  std::string operator()(const MmCompactionEnd& e) const {
+    return fmt::format("    ends at {} and {}: {}", hex(e.migrate_pfn), hex(e.free_pfn), result_text(e.status));
+  }
+  std::string operator()(const MmVmscanDirectReclaimBegin& e) const {
+    return fmt::format("direct reclaim for order {}", e.order);
+  }
+  std::string operator()(const MmVmscanDirectReclaimEnd& e) const {
+    return e.nr_reclaimed == 0 ? std::string{"  nothing could be freed"}
+                               : fmt::format("  {} pages freed, or left to compaction", e.nr_reclaimed);
+  }
+  std::string operator()(const MmVmscanNodeReclaimBegin& e) const {
+    return fmt::format("    node reclaim on node {} for order {}", e.node.raw(), e.order);
+  }
+  std::string operator()(const MmVmscanNodeReclaimEnd& e) const {
+    return fmt::format("      {} pages freed", e.nr_reclaimed);
+  }
+  std::string operator()(const MmVmscanBalancePgdatBegin& e) const {
+    return fmt::format("meanwhile kswapd of node {} works for order {}", e.node.raw(), e.order);
+  }
+  std::string operator()(const MmVmscanBalancePgdatEnd& e) const {
+    return fmt::format("  {} pages freed", e.nr_reclaimed);
+  }
+  std::string operator()(const MarkVictim& e) const { return fmt::format("out of memory: pid {} is killed", e.task); }
+
+  static const char* result_text(std::int32_t result) {
+    constexpr std::array<const char*, 9> kTexts{"no, the zone is not suitable",
+                                                "skipped: too little is free to work with",
+                                                "deferred",
+                                                "no suitable page",
+                                                "yes",
+                                                "complete: both ends met",
+                                                "partly skipped: it began in the middle and met the other end",
+                                                "contended",
+                                                "success: there is a block"};
+    const auto at = static_cast<std::size_t>(result);
+    return at < kTexts.size() ? kTexts[at] : "?";
+  }
 };
 
 }  // namespace
 
 std::vector<std::string> Story::lines() const {
+  // A drain is many pages of which nobody wants to hear one by one.
+  constexpr std::size_t kRunMax = 16;
+  constexpr std::size_t kRunTold = 4;
+  const auto is_one_of_many = [](const Event& event) {
+    return std::holds_alternative<FreeOnePage>(event) || std::holds_alternative<MmPagePcpuDrain>(event) ||
+           std::holds_alternative<MmPageFreeBatched>(event);
+  };
   std::vector<std::string> lines;
   lines.reserve(events_.size());
-  for (const Event& event : events_)
-    lines.push_back(std::visit(Line{*machine_}, event));
+  for (auto event = events_.begin(); event != events_.end();) {
+    const auto end = std::find_if_not(event, events_.end(), is_one_of_many);
+    const auto run = static_cast<std::size_t>(end - event);
+    const std::size_t told = run > kRunMax ? kRunTold : std::max<std::size_t>(run, 1);
+    for (std::size_t i = 0; i < told; ++i)
+      lines.push_back(std::visit(Line{*machine_}, *event++));
+    if (run > told) {
+      lines.push_back(fmt::format("        ... and {} steps more like these", run - told));
+      event = end;
+    }
+  }
   return lines;
+}
+
+void Story::on(const MmCompactionMigratepages& e) {
+  // Of one zone's many batches, the sum.
+  if (depth_ != 1 || events_.empty())
+    return;
+  if (auto* sum = std::get_if<MmCompactionMigratepages>(&events_.back())) {
+    sum->nr_migrated += e.nr_migrated;
+    sum->nr_failed += e.nr_failed;
+  } else if (std::holds_alternative<MmCompactionBegin>(events_.back())) {
+    events_.emplace_back(e);
+  }
+}
+
+void Story::tell(const TraceEvent& event) {
+  if (const auto* e = std::get_if<MmVmscanDirectReclaimBegin>(&event))
+    return begin(*e);
+  if (const auto* e = std::get_if<MmVmscanDirectReclaimEnd>(&event))
+    return end(*e);
+  if (const auto* e = std::get_if<MmVmscanNodeReclaimBegin>(&event))
+    return begin(*e);
+  if (const auto* e = std::get_if<MmVmscanNodeReclaimEnd>(&event))
+    return end(*e);
+  if (const auto* e = std::get_if<MmVmscanBalancePgdatBegin>(&event))
+    return begin(*e);
+  if (const auto* e = std::get_if<MmVmscanBalancePgdatEnd>(&event))
+    return end(*e);
+  if (const auto* e = std::get_if<MarkVictim>(&event))
+    return keep(*e);
 }
 
 }  // namespace mmbox::lab

@@ -143,7 +143,12 @@ void World::run_kswapd(const NodeState& node) {
     const auto order = static_cast<std::int32_t>(node.kswapd.order);
     tell(MmVmscanKswapdWake{node.id, highest, order});
     const std::uint64_t swapped = machine_.view().events->pswpout;
+    // 6.1 has no tracepoints for these two.
+    if (on_event)
+      on_event(MmVmscanBalancePgdatBegin{node.id, order, highest});
     const KswapdRun run = reclaim_.run_kswapd(node.id, CpuId{0});
+    if (on_event)
+      on_event(MmVmscanBalancePgdatEnd{{node.id, order, highest}, run.reclaimed});
     if (run.reclaimed > 0)
       note(Stage::KswapdReclaims);
     note(Stage::SwapOut, machine_.view().events->pswpout - swapped);

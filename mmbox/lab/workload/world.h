@@ -95,6 +95,8 @@ class World final : public Waiter, public OomPolicy, public Reclaimer, public Co
 
   /// Events go there from now on; nullptr: nowhere.
   void set_log(EventLog* log);
+  /// Hears what core has no event for: reclaim, kswapd's runs, the OOM killer.
+  std::function<void(const TraceEvent&)> on_event;
   /// The kernel's reports of failures and kills, as text; at most one failure in 10 s, as in the kernel.
   std::function<void(const std::string&)> on_report;
   [[nodiscard]] const std::array<Occurrence, kStages>& stages() const { return stages_; }
@@ -143,6 +145,8 @@ class World final : public Waiter, public OomPolicy, public Reclaimer, public Co
   void tell(const Event& event) {
     if (log_ != nullptr)
       log_->record(TraceEvent{event});
+    if (on_event)
+      on_event(TraceEvent{event});
   }
   /// Does `work` in the name of a daemon.
   template <class Work>
