@@ -52,10 +52,21 @@ function(mmbox_benchmarks)
   foreach(source ${ARGN})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
-    target_link_libraries(${name} PRIVATE ${mmbox_libraries} mmbox_core mmbox_warnings benchmark::benchmark fmt::fmt
+    target_link_libraries(${name} PRIVATE ${mmbox_libraries} $<$<STREQUAL:${name},arena_bench>:mmbox_arena> mmbox_core
+                          mmbox_warnings benchmark::benchmark fmt::fmt
                           -Wl,--no-as-needed,-lstdc++,-lc,--as-needed ${rivals} -Wl,--no-as-needed)
     # Core calls mmbox_panic, which the lab supplies, and stands behind it on the linker's line.
     target_link_options(${name} PRIVATE -Wl,--undefined=mmbox_panic)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
   endforeach()
+  # DPDK's headers want flags of their own, and its warnings are not ours.
+  pkg_check_modules(DPDK QUIET libdpdk)
+  if(TARGET arena_bench AND DPDK_FOUND)
+    add_library(mmbox_dpdk_pool STATIC bench/dpdk/dpdk_pool.cc)
+    target_compile_options(mmbox_dpdk_pool PRIVATE ${DPDK_CFLAGS} -w)
+    target_include_directories(mmbox_dpdk_pool PRIVATE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(mmbox_dpdk_pool PUBLIC ${DPDK_LINK_LIBRARIES})
+    target_compile_definitions(arena_bench PRIVATE MMBOX_HAS_DPDK)
+    target_link_libraries(arena_bench PRIVATE mmbox_dpdk_pool)
+  endif()
 endfunction()

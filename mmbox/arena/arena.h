@@ -38,7 +38,7 @@ struct ArenaOptions {
   Backing backing = Backing::Anonymous;
   std::uintptr_t foreign_base = 0;  ///< of Backing::Foreign: what offset 0 is called; a multiple of 4 MiB
 
-  std::vector<NumaShare> nodes;  ///< one zone for each; empty: one zone without a place
+  std::vector<NumaShare> nodes{};  ///< one zone for each; empty: one zone without a place
   /// Several zones of equal size, each the home of some of the CPUs: less waiting for zone locks, and large blocks
   /// found in more than one place. At most kMaxNodes; only without `nodes`.
   unsigned shards = 1;

@@ -30,7 +30,7 @@ std::size_t FrontStacks::stock(const MemMap& map, std::span<const Pfn> pages, Mi
   if (cpu >= cpus_)
     return 0;
   Cpu& mine = stacks_[cpu];
-  const TryGuard<ArenaSync::Pageset> lock{mine.lock_word};
+  const OwnLock lock{mine.lock_word, cpu};
   if (!lock.held())
     return 0;
   std::uint32_t& count = mine.count[raw(type)][0];

@@ -42,7 +42,7 @@ class FrontStacks {
     if (cpu >= cpus_) [[unlikely]]
       return kNil;
     Cpu& mine = stacks_[cpu];
-    const TryGuard<ArenaSync::Pageset> lock{mine.lock_word};
+    const OwnLock lock{mine.lock_word, cpu};
     if (!lock.held()) [[unlikely]]
       return kNil;
     std::uint32_t& count = mine.count[raw(type)][order];
@@ -63,7 +63,7 @@ class FrontStacks {
     const Migratetype type = racy(block.type);
     if (!is_mergeable(type) || block.zone != mine.home[raw(type)]) [[unlikely]]
       return false;
-    const TryGuard<ArenaSync::Pageset> lock{mine.lock_word};
+    const OwnLock lock{mine.lock_word, cpu};
     if (!lock.held()) [[unlikely]]
       return false;
     std::uint32_t& count = mine.count[raw(type)][order];
@@ -109,6 +109,22 @@ class FrontStacks {
     std::array<std::uint64_t, kOrders> taken{};
     std::array<std::uint64_t, kOrders> given{};
     std::array<std::array<FrameIndex, front::kFirst[kOrders]>, kTypes> blocks{};
+  };
+  /// Holds the lock of the CPU that the thread runs on.
+  class OwnLock {
+   public:
+    OwnLock(std::uint32_t& word, unsigned cpu) : word_(word), held_(ArenaSync::Pageset::try_lock_on(word, cpu)) {}
+    ~OwnLock() {
+      if (held_)
+        ArenaSync::Pageset::unlock_own(word_);
+    }
+    OwnLock(const OwnLock&) = delete;
+    OwnLock& operator=(const OwnLock&) = delete;
+    [[nodiscard]] bool held() const { return held_; }
+
+   private:
+    std::uint32_t& word_;
+    bool held_;
   };
   void take_all(unsigned cpu, std::vector<std::pair<FrameIndex, unsigned>>& out);
 

@@ -107,12 +107,15 @@ struct ArenaSync {
   /// The locks of pagesets. `try_lock` also fails for a thread that does not run on the pageset's CPU: it then has the
   /// wrong pageset, and goes to the zone.
   struct Pageset {
-    static bool try_lock(std::uint32_t& word) {
+    static bool try_lock(std::uint32_t& word) { return try_lock_on(word, detail::PagesetLock{word}.cpu()); }
+    /// The same for who knows the CPU of the lock.
+    [[gnu::always_inline]] static bool try_lock_on(std::uint32_t& word, unsigned cpu) {
       const detail::PagesetLock lock{word};
 #if MMBOX_ARENA_RSEQ
       if (__rseq_size != 0) [[likely]]
-        return take_in_sequence(lock);
+        return take_in_sequence(lock, cpu);
 #endif
+      static_cast<void>(cpu);
       if (__atomic_load_n(&lock.stop(), __ATOMIC_RELAXED) != 0)
         return false;
       return __atomic_exchange_n(&lock.held(), 1, __ATOMIC_ACQUIRE) == 0;
@@ -120,6 +123,10 @@ struct ArenaSync {
     static void lock(std::uint32_t& word) {
       if (!try_lock(word))
         detail::lock_from_elsewhere(detail::PagesetLock{word});
+    }
+    /// Gives back what try_lock_on() gave.
+    static void unlock_own(std::uint32_t& word) {
+      __atomic_store_n(&detail::PagesetLock{word}.held(), 0, __ATOMIC_RELEASE);
     }
     static void unlock(std::uint32_t& word) {
       const detail::PagesetLock lock{word};
@@ -137,9 +144,8 @@ struct ArenaSync {
 #if MMBOX_ARENA_RSEQ
     /// Between the labels 1 and 2 the kernel sends the thread to 4 if it was preempted, moved or interrupted by a
     /// signal; the store before 2 is what counts. Source: Documentation of rseq(2), include/uapi/linux/rseq.h.
-    [[gnu::always_inline]] static bool take_in_sequence(detail::PagesetLock lock) {
+    [[gnu::always_inline]] static bool take_in_sequence(detail::PagesetLock lock, std::uint32_t cpu) {
       struct rseq* const thread = detail::thread_rseq();
-      const std::uint32_t cpu = lock.cpu();
     again:
       asm volatile goto(
           ".pushsection __mmbox_rseq_cs, \"aw?\"\n\t"
