@@ -2,30 +2,18 @@
 // work: no page is lost, doubled, or moved against its holder's will, and the same seed gives the same run.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <tuple>
 #include <vector>
 
 #include "mmbox/lab/population/population.h"
+#include "mmbox/lab/workload/random.h"
 #include "tests/effort.h"
 #include "tests/support/small_machine.h"
 
 namespace mmbox::lab {
 namespace {
-
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-  /// 0 … n - 1. Source: splitmix64.
-  std::uint64_t below(std::uint64_t n) {
-    std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return (z ^ (z >> 31)) % n;
-  }
-
- private:
-  std::uint64_t state_;
-};
 
 /// A machine whose owners take and give back pages as a seed says.
 class Churn final : public Waiter, public OomPolicy {
@@ -104,8 +92,10 @@ class Churn final : public Waiter, public OomPolicy {
     }
     const auto free = static_cast<std::uint64_t>(m_.zone().stat[0] + m_.pageset().count);
     ASSERT_EQ(free + held, kPages);
-    for (const auto& [pfn, owner] : pinned_)
+    for (const auto& [pfn, owner] : pinned_) {
       ASSERT_EQ(pages_.page(Pfn{pfn}).owner, owner) << "a pinned page is where it was";
+      ASSERT_TRUE(pages_.page(Pfn{pfn}).is_pinned);
+    }
     const NodePageStats& stats = m_.view().nodes[0].pages;
     ASSERT_EQ(stats.isolated_anon, 0);
     ASSERT_EQ(stats.isolated_file, 0);
@@ -129,7 +119,7 @@ class Churn final : public Waiter, public OomPolicy {
     page.owner = owner;
     page.is_dirty = use == PageUse::File && random_.below(4) == 0;
     page.is_referenced = random_.below(3) == 0;
-    page.is_pinned = order == 0 && use == PageUse::Anonymous && random_.below(50) == 0;
+    page.is_pinned = order == 0 && use != PageUse::Kernel && random_.below(50) == 0;
     pages_.put(Pfn{pfn}, page);
     if (page.is_pinned)
       pinned_[pfn] = owner;
@@ -191,6 +181,68 @@ TEST(SlowPathRandom, TheSameSeedGivesTheSameRun) {
   EXPECT_EQ(first.events().pgmigrate_success, second.events().pgmigrate_success);
   EXPECT_NE(first.digest(), other.digest());
 }
+
+/// Every free block, by order, type and place, whatever the order of its list; and how many there are.
+std::vector<std::tuple<unsigned, unsigned, std::uint64_t>> free_blocks(test::SmallMachine& machine) {
+  std::vector<std::tuple<unsigned, unsigned, std::uint64_t>> blocks;
+  for (unsigned order = 0; order < kOrders; ++order)
+    for (unsigned type = 0; type < kMigratetypes; ++type)
+      for (const std::uint64_t pfn : machine.list(order, static_cast<Migratetype>(type)))
+        blocks.emplace_back(order, type, pfn);
+  std::ranges::sort(blocks);
+  return blocks;
+}
+
+/// What keeps a page from moving: found out before it is taken off its list, or only when it should move.
+enum class Hindrance { Pinned, PinnedFile, Locked };
+
+class VainCompaction : public testing::TestWithParam<Hindrance> {};
+
+TEST_P(VainCompaction, LeavesEveryListAsItWasButForOrder) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    test::SmallMachine machine{test::SmallConfig{.zones = {{ZoneType::Normal, 0, 4096, 0}}}};
+    for (std::uint64_t pfn = 0; pfn < 4096; pfn += 1024)
+      machine.free_block(pfn, 10);
+    Population pages{machine.machine()};
+    const OwnerId owner = pages.add_owner("owner");
+    Random random{seed};
+    std::vector<std::uint64_t> taken;
+    for (std::uint64_t pfn = 0;
+         (pfn = machine.alloc(gfp::kHighUserMovable.without(gfp::kReclaim), 0)) != test::SmallMachine::kFailed;)
+      taken.push_back(pfn);
+    for (const std::uint64_t pfn : taken) {
+      if (random.below(3) == 0) {
+        machine.free(pfn, 0);
+        continue;
+      }
+      PopulationPage page;
+      page.use = GetParam() == Hindrance::PinnedFile ? PageUse::File : PageUse::Anonymous;
+      page.is_pinned = GetParam() != Hindrance::Locked;
+      page.is_locked = GetParam() == Hindrance::Locked;
+      page.owner = owner;
+      pages.put(Pfn{pfn}, page);
+    }
+    machine->drain_all();
+    machine->set_contents(&pages);
+    const auto before = free_blocks(machine);
+    const std::vector<Pfn> held = pages.owner(owner).pages;
+    Compaction compaction{machine.view(), pages};
+    compaction.compact_all(CpuId{0});
+    compaction.compact_all(CpuId{0});
+    machine->drain_all();
+    EXPECT_EQ(machine.view().events->pgmigrate_success, 0u);
+    EXPECT_EQ(free_blocks(machine), before) << "seed " << seed;
+    EXPECT_EQ(pages.owner(owner).pages, held);
+    EXPECT_EQ(machine.view().nodes[0].pages.isolated_anon, 0);
+    EXPECT_EQ(machine.view().nodes[0].pages.isolated_file, 0);
+    EXPECT_EQ(machine.violation(), "");
+    if (GetParam() != Hindrance::Pinned) {
+      EXPECT_GT(machine.view().events->pgmigrate_fail, 0u) << "it was tried";
+    }
+  }
+}
+INSTANTIATE_TEST_SUITE_P(SlowPath, VainCompaction,
+                         testing::Values(Hindrance::Pinned, Hindrance::PinnedFile, Hindrance::Locked));
 
 }  // namespace
 }  // namespace mmbox::lab

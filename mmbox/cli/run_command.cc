@@ -256,6 +256,7 @@ lab::Expected<lab::RunOutcome> run_it(const Options& options, const Streams& str
                   << " has no page dump: pages in use at that moment neither move nor go\n";
   }
 
+  machine->image.prefer_huge_pages();
   lab::RunOutputs outputs;
   std::optional<lab::ByteSink> reports;
   if (!options.out.empty()) {

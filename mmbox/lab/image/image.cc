@@ -30,6 +30,11 @@ Storage::~Storage() {
     munmap(data_, size_);
 }
 
+void Storage::prefer_huge_pages() const {
+  // A system without them says so, and nothing changes.
+  static_cast<void>(madvise(data_, size_, MADV_HUGEPAGE));
+}
+
 PageCount CountedContents::movable_pages(Pfn begin, Pfn end) {
   // Counts are kept by pageblock; a zone that begins inside one owns all that is counted there.
   const Pfn block = begin.align_down(Order{kPageblockOrder});

@@ -54,7 +54,7 @@ TEST(ApproximateMoment, HasTheKernelsNumbers) {
                              "proc/6.12-uma", "proc/7.2-uma", "proc/5.10-uma-fragmented"}) {
     SCOPED_TRACE(folder);
     const ProcState state = state_of(folder);
-    for (const std::uint64_t seed : {1, 2}) {
+    for (const std::uint64_t seed : {std::uint64_t{1}, std::uint64_t{2}}) {
       const auto moment = approximate_moment(state, seed);
       ASSERT_TRUE(moment) << moment.error().text();
       const auto image = image_of(moment->snapshot, moment->generation);

@@ -104,9 +104,10 @@ class Reader {
     return nullptr;
   }
 
-  ProcState& state_;
+  [[nodiscard]] ProcState& state() { return state_; }
 
  private:
+  ProcState& state_;
   std::string file_;
   std::uint64_t number_ = 1;
   std::optional<Error> error_;
@@ -121,10 +122,10 @@ class ZoneinfoReader : private Reader {
   Expected<void> read(std::string_view text) {
     if (auto done = Reader::read(text, [&](const Words& words) { return line(words); }); !done)
       return done;
-    std::erase_if(state_.zones, [](const ProcZone& zone) { return zone.present == 0; });
-    if (state_.zones.empty())
+    std::erase_if(state().zones, [](const ProcZone& zone) { return zone.present == 0; });
+    if (state().zones.empty())
       return Error{
-          .file = state_.where, .message = "no zone with memory in zoneinfo", .remedy = "give the folder of /proc"};
+          .file = state().where, .message = "no zone with memory in zoneinfo", .remedy = "give the folder of /proc"};
     return {};
   }
 
@@ -132,9 +133,9 @@ class ZoneinfoReader : private Reader {
   bool line(const Words& words) {
     if (words[0] == "Node" && words.size() >= 4)
       return begin_zone(words);
-    if (state_.zones.empty())
+    if (state().zones.empty())
       return fail("this is not a line of zoneinfo: no zone has begun");
-    ProcZone& zone = state_.zones.back();
+    ProcZone& zone = state().zones.back();
     if (words[0] == "per-node") {
       in_node_ = true;
       return true;
@@ -187,7 +188,7 @@ class ZoneinfoReader : private Reader {
     }
     if (!name.starts_with("nr_"))
       return true;
-    auto& counters = in_node_ ? state_.nodes.back().counters : zone.counters;
+    auto& counters = in_node_ ? state().nodes.back().counters : zone.counters;
     std::int64_t number = 0;
     if (!set(number, value, std::int64_t{1} << 62))
       return false;
@@ -213,22 +214,22 @@ class ZoneinfoReader : private Reader {
       return fail("this is no node");
     if (!type)
       return fail(fmt::format("there is no zone type \"{}\"", words[3].substr(0, 40)));
-    if (state_.zones.size() == kMostZones)
+    if (state().zones.size() == kMostZones)
       return fail("more zones than a kernel has");
     const NodeId id{static_cast<std::uint64_t>(*node)};
-    if (state_.nodes.empty() || state_.nodes.back().id != id) {
-      if (id.raw() != state_.nodes.size())
+    if (state().nodes.empty() || state().nodes.back().id != id) {
+      if (id.raw() != state().nodes.size())
         return fail(fmt::format("node {} after {} nodes: nodes with gaps in their numbers are not modelled", id.raw(),
-                                state_.nodes.size()));
-      state_.nodes.push_back({id, {}});
+                                state().nodes.size()));
+      state().nodes.push_back({id, {}});
     }
     if (id.raw() == 0) {
-      if (!state_.types.empty() && *type <= state_.types.back())
+      if (!state().types.empty() && *type <= state().types.back())
         return fail(fmt::format("zone {} stands twice, or out of order", zone_type_name(*type)));
-      state_.types.push_back(*type);
+      state().types.push_back(*type);
     }
     in_node_ = false;
-    ProcZone& zone = state_.zones.emplace_back();
+    ProcZone& zone = state().zones.emplace_back();
     zone.node = id;
     zone.type = *type;
     return true;

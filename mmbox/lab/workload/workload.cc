@@ -348,7 +348,7 @@ std::uint64_t Workload::duration_ns() const {
 std::optional<std::uint64_t> parse_duration(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, std::uint64_t>, 5> kUnits{
       {{"us", 1'000}, {"ms", 1'000'000}, {"min", 60'000'000'000}, {"h", 3'600'000'000'000}, {"s", 1'000'000'000}}};
-  constexpr std::uint64_t kMost = 31 * 24 * std::uint64_t{3'600'000'000'000};
+  constexpr std::uint64_t kMost = std::uint64_t{31} * 24 * 3'600'000'000'000;
   text = trimmed(text);
   for (const auto& [unit, ns] : kUnits) {
     if (!text.ends_with(unit))
