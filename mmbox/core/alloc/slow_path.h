@@ -185,6 +185,7 @@ class SlowPath {
   bool take_up_reserves();
   /// Above cpusets, or with reserves: looks beyond the nodemask, or from the executing CPU's node on.
   void look_everywhere();
+  [[nodiscard]] bool was_last_try() const;
   [[nodiscard]] bool early_compaction_gate() const {
     return can_reclaim_ && asks_compaction_ &&
            (costly_ || (context_.order.raw() > 0 && context_.migratetype != Migratetype::Movable));
@@ -262,6 +263,22 @@ void SlowPath<S>::look_everywhere() {
   find_preferred();
 }
 
+/// Whether a request that must not retry ends with the first compaction.
+template <SyncPolicy S>
+bool SlowPath<S>::was_last_try() const {
+  const bool deferred = compact_result_ == CompactResult::Deferred;
+  const bool skipped = compact_result_ == CompactResult::Skipped;
+  const bool this_node = context_.gfp.has(gfp::kThisNode);
+  switch (policy_.no_retry_exit) {
+    case NoRetryExit::None: return false;
+    case NoRetryExit::Deferred: return deferred;
+    case NoRetryExit::SkippedOrDeferred: return skipped || deferred;
+    case NoRetryExit::AlsoThisNode: return skipped || deferred || this_node;
+    case NoRetryExit::OnlyThisNode: return this_node;
+  }
+  return false;
+}
+
 template <SyncPolicy S>
 std::optional<FrameIndex> SlowPath<S>::run_early_compact() {
   const Gfp gfp = context_.gfp;
@@ -277,10 +294,7 @@ std::optional<FrameIndex> SlowPath<S>::run_early_compact() {
     if (auto index = direct_compact(CompactPriority::Async))
       return index;
     if (costly_ && gfp.has(gfp::kNoRetry)) {
-      const NoRetryExit exit = policy_.no_retry_exit;
-      give_up = compact_result_ == CompactResult::Deferred ||
-                (compact_result_ == CompactResult::Skipped && exit != NoRetryExit::Deferred) ||
-                (gfp.has(gfp::kThisNode) && exit == NoRetryExit::AlsoThisNode);
+      give_up = was_last_try();
       priority_ = CompactPriority::Async;
     }
   }

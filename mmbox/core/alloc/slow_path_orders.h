@@ -46,7 +46,7 @@ std::optional<FrameIndex> SlowPath<S>::run_one_loop() {
         return index;
       if (first) {
         first = false;
-        give_up = gfp.has_all(gfp::kNoRetry | gfp::kThisNode);
+        give_up = gfp.has(gfp::kNoRetry) && was_last_try();
         if (!gfp.has(gfp::kNoRetry))
           priority_ = CompactPriority::SyncLight;
         if (!give_up)
