@@ -3,7 +3,7 @@
 //   arena_bench [speed|tail|fragmentation]      all of them by default
 //
 // speed: each allocator in a process of its own, one after the other. Its memory is touched before; every workload is
-// run with blocks left alone, and with a word written to every page of each block. Medians of seven repetitions, in ns
+// run with blocks left alone, and with a word written to every page of each block. Medians of five repetitions, in ns
 // of CPU time for one allocation and one free; for two threads the slower one's time is divided by what both did, so
 // that half is ideal.
 // tail: how long single operations take in an arena that is 99 % full.
@@ -191,7 +191,7 @@ double median(std::vector<double> values) {
 }
 
 int repetitions() {
-  return is_smoke() ? 1 : 7;
+  return is_smoke() ? 1 : 5;
 }
 
 template <class Blocks>
@@ -284,6 +284,11 @@ double mix_ns(std::size_t bytes, unsigned threads, Touch touches) {
     if (repetition > 0)
       times.push_back(time / static_cast<double>(steps * threads));
   }
+  timed(threads, [&](unsigned thread) {
+    Blocks::enter_thread();
+    for (const Live& each : live[thread])
+      Blocks::free(each.block, each.order);
+  });
   return median(times);
 }
 
