@@ -3,11 +3,14 @@
 //   arena_bench [speed|tail|fragmentation]      all of them by default
 //
 // speed: each allocator in a process of its own, one after the other. Its memory is touched before; every workload is
-// run with blocks left alone, and with a word written to every page of each block. Medians of seven repetitions, in ns
-// for one allocation and one free; for two threads the time is that of both together, so that half is ideal.
+// run with blocks left alone, and with a word written to every page of each block. Medians of five repetitions, in ns
+// of CPU time for one allocation and one free; for two threads the slower one's time is divided by what both did, so
+// that half is ideal.
 // tail: how long single operations take in an arena that is 99 % full.
 // fragmentation: what 100 rounds of churn leave of 8 GiB, and what compaction makes of it.
 #include <malloc.h>
+#include <sched.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,11 +22,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bench/bench_main.h"
@@ -133,31 +138,51 @@ void* take(unsigned order, Touch touches) {
   return block;
 }
 
-/// Runs `work(thread)` in every thread at once. Returns the time from the first start to the last end, in ns.
+/// CPU time of the calling thread, in ns: on a machine with other work a thread's own time says more than the clock's.
+double thread_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+/// Two threads get a CPU each, if there are as many.
+void stay_on(unsigned cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  static_cast<void>(sched_setaffinity(0, sizeof set, &set));
+}
+
+/// Runs `work(thread)` in every thread at once. Returns the time of the thread that took longest, in ns.
 double timed(unsigned threads, const std::function<void(unsigned)>& work) {
+  std::vector<double> times(threads);
+  const auto measured = [&](unsigned thread) {
+    const double start = thread_ns();
+    work(thread);
+    times[thread] = thread_ns() - start;
+  };
   if (threads == 1) {
-    const auto start = Clock::now();
-    work(0);
-    return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+    measured(0);
+    return times[0];
   }
   std::atomic<unsigned> ready = 0;
   std::atomic<bool> go = false;
   std::vector<std::thread> workers;
   for (unsigned thread = 0; thread < threads; ++thread) {
     workers.emplace_back([&, thread] {
+      stay_on(thread);
       ++ready;
       while (!go)
         std::this_thread::yield();
-      work(thread);
+      measured(thread);
     });
   }
   while (ready != threads)
     std::this_thread::yield();
-  const auto start = Clock::now();
   go = true;
   for (std::thread& worker : workers)
     worker.join();
-  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+  return *std::max_element(times.begin(), times.end());
 }
 
 double median(std::vector<double> values) {
@@ -166,7 +191,7 @@ double median(std::vector<double> values) {
 }
 
 int repetitions() {
-  return is_smoke() ? 1 : 7;
+  return is_smoke() ? 1 : 5;
 }
 
 template <class Blocks>
@@ -259,6 +284,11 @@ double mix_ns(std::size_t bytes, unsigned threads, Touch touches) {
     if (repetition > 0)
       times.push_back(time / static_cast<double>(steps * threads));
   }
+  timed(threads, [&](unsigned thread) {
+    Blocks::enter_thread();
+    for (const Live& each : live[thread])
+      Blocks::free(each.block, each.order);
+  });
   return median(times);
 }
 
@@ -282,7 +312,7 @@ void measure() {
         for (const FreeOrder order : {FreeOrder::Fifo, FreeOrder::Lifo, FreeOrder::Random})
           std::printf(" %.1f |", fill_ns<Blocks>(order, threads, touches));
         if (mixes)
-          std::printf(" %.0f |\n", mix_ns<Blocks>(bytes / 2, threads, touches));
+          std::printf(" %.0f |\n", mix_ns<Blocks>(bytes, threads, touches));
         else
           std::printf(" - |\n");
         std::fflush(stdout);
@@ -312,22 +342,59 @@ void speed() {
 
 // ------------------------------------------------------------- tail
 
-/// Counts of times by their magnitude, for `count` calls of `work(i)`.
+/// Times that the system took this thread off its CPU.
+long switches() {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_nivcsw + usage.ru_nvcsw;
+}
+
+/// Counts of times by their magnitude.
 struct Histogram {
-  std::array<std::uint64_t, 8> counts{};  ///< below 100 ns, 300 ns, 1 µs, 3 µs, 10 µs, 30 µs, 100 µs, above
-  double longest = 0;
+  std::array<std::uint64_t, 8> counts{};  ///< below 100 ns, 300 ns, 1 us, 3 us, 10 us, 30 us, 100 us, above
+  std::uint64_t operations = 0;
+  std::uint64_t long_without_switch = 0;
+  double longest_without_switch = 0;
+  double seconds = 0;
+  long switched = switches();
   void add(double ns) {
     constexpr std::array kBounds{100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5};
+    ++operations;
     ++counts[static_cast<std::size_t>(std::upper_bound(kBounds.begin(), kBounds.end(), ns) - kBounds.begin())];
-    longest = std::max(longest, ns);
+    if (ns < 1e4)
+      return;
+    const long now = switches();
+    if (now == switched) {
+      ++long_without_switch;
+      longest_without_switch = std::max(longest_without_switch, ns);
+    }
+    switched = now;
   }
   void print(const char* what) const {
-    std::printf("| %s |", what);
+    std::printf("| %s | %.1f | %llu |", what, seconds, static_cast<unsigned long long>(operations));
     for (const std::uint64_t count : counts)
       std::printf(" %llu |", static_cast<unsigned long long>(count));
-    std::printf(" %.1f |\n", longest / 1000);
+    std::printf(" %llu | %.1f |\n", static_cast<unsigned long long>(long_without_switch),
+                longest_without_switch / 1000);
   }
 };
+
+/// Times single calls of `work` for as long as `seconds`, after one turn to warm up.
+template <class Work>
+Histogram time_singly(double seconds, Work work) {
+  Histogram histogram;
+  const auto begin = Clock::now();
+  auto now = begin;
+  while (histogram.seconds < seconds) {
+    const auto start = now;
+    work();
+    now = Clock::now();
+    histogram.add(std::chrono::duration<double, std::nano>(now - start).count());
+    now = Clock::now();
+    histogram.seconds = std::chrono::duration<double>(now - begin).count();
+  }
+  return histogram;
+}
 
 void tail() {
   ArenaOptions options;
@@ -339,27 +406,33 @@ void tail() {
   std::vector<void*> pages(full);
   for (void*& page : pages)
     page = *arena.try_allocate(Order{0}, Mobility::Movable);
-  const int operations = is_smoke() ? 10'000 : 5'000'000;
-  Histogram allocator;
-  for (int i = 0; i < operations; ++i) {
-    void*& page = pages[random.below(static_cast<std::uint32_t>(full))];
-    const auto start = Clock::now();
-    arena.free(page, Order{0});
-    page = *arena.try_allocate(Order{0}, Mobility::Movable);
-    allocator.add(std::chrono::duration<double, std::nano>(Clock::now() - start).count());
-  }
+  // Two thousand pages at a time: more than the stacks and per-cpu lists keep.
+  const auto churn = [&, left = 0, frees = true, held = std::vector<std::uint32_t>{}]() mutable {
+    if (left == 0) {
+      frees = !frees || held.empty();
+      left = 2000;
+    }
+    --left;
+    if (frees) {
+      const std::uint32_t which = random.below(static_cast<std::uint32_t>(full));
+      if (pages[which] == nullptr)
+        return;
+      arena.free(std::exchange(pages[which], nullptr), Order{0});
+      held.push_back(which);
+    } else if (!held.empty()) {
+      pages[held.back()] = *arena.try_allocate(Order{0}, Mobility::Movable);
+      held.pop_back();
+    }
+  };
+  const double seconds = is_smoke() ? 0.1 : 10;
+  static_cast<void>(time_singly(seconds / 10, churn));
+  const Histogram allocator = time_singly(seconds, churn);
   // The same with nothing to measure: what the system does to a program meanwhile.
-  Histogram nothing;
-  for (int i = 0; i < operations; ++i) {
-    auto* const volatile page = &pages[random.below(static_cast<std::uint32_t>(full))];
-    const auto start = Clock::now();
-    static_cast<void>(page);
-    nothing.add(std::chrono::duration<double, std::nano>(Clock::now() - start).count());
-  }
+  const Histogram nothing = time_singly(seconds, [&] { static_cast<void>(random.below(2)); });
   std::printf(
-      "\n| %d free+allocate at 99 %% | < 100 ns | < 300 | < 1 us | < 3 | < 10 | < 30 | < 100 | more | longest, us |\n",
-      operations);
-  std::printf("|---|---|---|---|---|---|---|---|---|---|\n");
+      "\n| single operations at 99 %% | seconds | operations | < 100 ns | < 300 | < 1 us | < 3 | < 10 | < 30 | "
+      "< 100 | more | of the last three, without a switch | the longest of those, us |\n");
+  std::printf("|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   allocator.print("arena");
   nothing.print("nothing");
 }

@@ -38,8 +38,17 @@ void dpdk_put(void* object) {
 }
 
 void dpdk_enter_thread() {
-  if (rte_lcore_id() == LCORE_ID_ANY)
-    static_cast<void>(rte_thread_register());
+  if (rte_lcore_id() != LCORE_ID_ANY || rte_thread_register() != 0)
+    return;
+  // Its stock goes back when it ends: the next thread may get another number.
+  struct Leave {
+    ~Leave() {
+      rte_mempool_cache_flush(rte_mempool_default_cache(pool, rte_lcore_id()), pool);
+      rte_thread_unregister();
+    }
+  };
+  static thread_local const Leave leave;
+  static_cast<void>(leave);
 }
 
 }  // namespace mmbox::bench

@@ -231,6 +231,8 @@ void Arena::make_machine(const ArenaOptions& options) {
                        .has_cma = false,
                        .has_thp = true,
                        .tunables = {}};
+  // A free that found its list full would give back ever more at once, for 10 us and longer.
+  config.generation.pcp.free_factor_max = 0;
   // A boost would keep memory back until kswapd has worked it off; here there may be none.
   config.tunables.watermark_boost_factor = 0;
 
@@ -244,6 +246,13 @@ void Arena::make_machine(const ArenaOptions& options) {
   machine_->set_tunables(tunables);
   MachineView& view = machine_->view();
   front_.prepare(view, frames_);
+  // The kernel moves 63 pages at a time between per-cpu and free lists, which takes 10 us and longer where their
+  // records are in no cache.
+  constexpr std::int32_t kBatch = 15;
+  for (PcpState& pageset : view.pagesets)
+    pageset.batch = std::min(pageset.batch, kBatch);
+  for (ZoneState& zone : view.zones)
+    zone.pageset_batch = std::min<std::int64_t>(zone.pageset_batch, kBatch);
   for (std::size_t cpu = 0; cpu < cpus_; ++cpu)
     for (const ZoneState& zone : view.zones)
       detail::PagesetLock::prepare(view.pageset(zone.id, CpuId{cpu}).lock_word, static_cast<std::uint16_t>(cpu));
@@ -274,7 +283,7 @@ Result<void*, AllocFailure> Arena::allocate_past_front(Order order, Mobility mob
 }
 
 AllocResult Arena::take_and_stock(Gfp gfp, Migratetype type) {
-  constexpr std::size_t kStock = 64;
+  constexpr std::size_t kStock = 32;
   const Request request{.gfp = gfp, .order = Order{0}, .cpu = cpu()};
   std::array<Pfn, kStock> pages;
   pages.fill(kNoPfn);
@@ -545,7 +554,7 @@ void Arena::report(std::uintptr_t address, unsigned order) {
   if (offset >= bytes_) {
     const std::lock_guard lock{registry().mutex};
     for (const Arena* const arena : registry().arenas)
-      if (arena->contains(reinterpret_cast<const void*>(address)))
+      if (arena->contains(pointer_to(address)))
         misuse.kind = MisuseKind::WrongArena;
   } else {
     const auto index = static_cast<FrameIndex>(misuse.pfn);
@@ -555,7 +564,7 @@ void Arena::report(std::uintptr_t address, unsigned order) {
     if (offset % kPageSize == 0 && word != 0 && !owner_word::is_freed(word) && owner_word::order(word) == order) {
       const bool is_known = misuse.state.is_allocated_as(order);
       if (is_known || leaves_owner(index, order))
-        free(reinterpret_cast<void*>(address), Order{order});
+        free(pointer_to(address), Order{order});
       return;
     }
     misuse.kind = MisuseKind::NoBlock;
@@ -617,7 +626,7 @@ void Arena::closed(Pfn pfn, unsigned order) {
   if (hooks_.guard)
     poison::allow(at + size, kPageSize);
   if (hooks_.fill)
-    std::memset(reinterpret_cast<void*>(at), kFillByte, size);
+    std::memset(pointer_to(at), kFillByte, size);
   if (hooks_.poison)
     poison::hide(at, size);
 }
@@ -693,9 +702,10 @@ ArenaStats Arena::stats() const {
   }
   const FrontStacks::Counts front = front_.counts();
   stats.per_cpu += front_.pages();
-  stats.allocations += front.allocations;
-  stats.allocated += front.allocated;
-  stats.freed += front.freed;
+  const auto add_signed = [](std::uint64_t& sum, std::int64_t n) { sum += static_cast<std::uint64_t>(n); };
+  add_signed(stats.allocations, front.allocations);
+  add_signed(stats.allocated, front.allocated);
+  add_signed(stats.freed, front.freed);
   stats.used = stats.managed - std::min(stats.managed, stats.free + stats.per_cpu);
   stats.moved = host_->moved.load(std::memory_order_relaxed);
   stats.not_moved = host_->not_moved.load(std::memory_order_relaxed);

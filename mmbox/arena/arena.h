@@ -177,7 +177,7 @@ class Arena {
   [[nodiscard]] Pfn pfn_of(const void* address) const {
     return Pfn{(reinterpret_cast<std::uintptr_t>(address) - base_) / kPageSize};
   }
-  [[nodiscard]] void* address_of(Pfn pfn) const { return reinterpret_cast<void*>(base_ + offset_of(pfn)); }
+  [[nodiscard]] void* address_of(Pfn pfn) const { return pointer_to(base_ + offset_of(pfn)); }
   /// The order of an allocated block by its address; nullopt if none begins there.
   [[nodiscard]] std::optional<Order> order_of(const void* block) const;
   [[nodiscard]] const Mapping& mapping() const { return *mapping_; }

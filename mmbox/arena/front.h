@@ -42,16 +42,17 @@ class FrontStacks {
     if (cpu >= cpus_) [[unlikely]]
       return kNil;
     Cpu& mine = stacks_[cpu];
-    const OwnLock lock{mine.lock_word, cpu};
-    if (!lock.held()) [[unlikely]]
+    if (!ArenaSync::Pageset::try_lock_on(mine.lock_word, cpu)) [[unlikely]]
       return kNil;
-    std::uint32_t& count = mine.count[raw(type)][order];
-    if (count == 0) [[unlikely]]
-      return kNil;
-    const std::uint32_t left = count - 1;
-    publish(count, left);
-    publish(mine.taken[order], mine.taken[order] + 1);
-    return mine.blocks[raw(type)][front::kFirst[order] + left];
+    Stack& stack = mine.of[raw(type)][order];
+    FrameIndex* const top = stack.top;
+    FrameIndex index = kNil;
+    if (top != stack.base) [[likely]] {
+      index = top[-1];
+      publish(stack.top, top - 1);
+    }
+    ArenaSync::Pageset::unlock_own(mine.lock_word);
+    return index;
   }
 
   /// Keeps a block that its owner gave back, and clears its state. False if it is not for here, or there is no room.
@@ -63,17 +64,19 @@ class FrontStacks {
     const Migratetype type = racy(block.type);
     if (!is_mergeable(type) || block.zone != mine.home[raw(type)]) [[unlikely]]
       return false;
-    const OwnLock lock{mine.lock_word, cpu};
-    if (!lock.held()) [[unlikely]]
+    if (!ArenaSync::Pageset::try_lock_on(mine.lock_word, cpu)) [[unlikely]]
       return false;
-    std::uint32_t& count = mine.count[raw(type)][order];
-    if (count >= limit_[order]) [[unlikely]]
-      return false;
-    map.set_state(index, order, FrameState{});
-    mine.blocks[raw(type)][front::kFirst[order] + count] = index;
-    publish(count, count + 1);
-    publish(mine.given[order], mine.given[order] + 1);
-    return true;
+    Stack& stack = mine.of[raw(type)][order];
+    FrameIndex* const top = stack.top;
+    const bool has_room = top != stack.end;
+    if (has_room) [[likely]] {
+      map.set_state(index, order, FrameState{});
+      *top = index;
+      publish(stack.top, top + 1);
+      publish(stack.given, stack.given + 1);
+    }
+    ArenaSync::Pageset::unlock_own(mine.lock_word);
+    return has_room;
   }
 
   /// Puts single pages there as they come from the engine, allocated, until the stack is full; returns how many.
@@ -93,44 +96,34 @@ class FrontStacks {
 
   [[nodiscard]] bool holds(FrameIndex index, unsigned& order);
   [[nodiscard]] std::uint64_t pages() const;
+  /// What requests and frees of programs make here, less what the engine counts of it.
   struct Counts {
-    std::uint64_t allocations = 0;  ///< blocks
-    std::uint64_t allocated = 0;    ///< pages
-    std::uint64_t freed = 0;
+    std::int64_t allocations = 0;  ///< blocks
+    std::int64_t allocated = 0;    ///< pages
+    std::int64_t freed = 0;
   };
   [[nodiscard]] Counts counts() const;
 
  private:
   static constexpr unsigned kTypes = kPcpTypes;
+  struct Stack {
+    FrameIndex* top = nullptr;  ///< where the next block goes
+    FrameIndex* base = nullptr;
+    FrameIndex* end = nullptr;
+    std::uint64_t given = 0;  ///< blocks that were put here since the beginning
+  };
   struct alignas(64) Cpu {
     std::uint32_t lock_word = 0;
     std::array<std::uint16_t, kTypes> home{};  ///< the zone whose blocks are kept, by type
-    std::array<std::array<std::uint32_t, kOrders>, kTypes> count{};
-    std::array<std::uint64_t, kOrders> taken{};
-    std::array<std::uint64_t, kOrders> given{};
+    std::uint64_t emptied = 0;                 ///< blocks that went back to it
+    std::uint64_t emptied_pages = 0;
+    std::array<std::array<Stack, kOrders>, kTypes> of{};
     std::array<std::array<FrameIndex, front::kFirst[kOrders]>, kTypes> blocks{};
-  };
-  /// Holds the lock of the CPU that the thread runs on.
-  class OwnLock {
-   public:
-    OwnLock(std::uint32_t& word, unsigned cpu) : word_(word), held_(ArenaSync::Pageset::try_lock_on(word, cpu)) {}
-    ~OwnLock() {
-      if (held_)
-        ArenaSync::Pageset::unlock_own(word_);
-    }
-    OwnLock(const OwnLock&) = delete;
-    OwnLock& operator=(const OwnLock&) = delete;
-    [[nodiscard]] bool held() const { return held_; }
-
-   private:
-    std::uint32_t& word_;
-    bool held_;
   };
   void take_all(unsigned cpu, std::vector<std::pair<FrameIndex, unsigned>>& out);
 
   std::unique_ptr<Cpu[]> stacks_;
   unsigned cpus_ = 0;
-  std::array<std::uint32_t, kOrders> limit_{};
 };
 
 }  // namespace mmbox

@@ -42,8 +42,8 @@ Mapping::Mapping(Backing backing, std::size_t bytes, std::span<const NumaShare> 
     if (room == MAP_FAILED)
       fail("arena: no address space");
     const std::uintptr_t at = round_up(reinterpret_cast<std::uintptr_t>(room), kAlign);
-    void* const huge = mmap(reinterpret_cast<void*>(at), huge_bytes, kAccess,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED, -1, 0);
+    void* const huge =
+        mmap(pointer_to(at), huge_bytes, kAccess, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED, -1, 0);
     reserved_ = reinterpret_cast<std::uintptr_t>(room);
     reserved_bytes_ = huge_bytes + kAlign;
     if (huge != MAP_FAILED) {
@@ -71,16 +71,16 @@ Mapping::Mapping(Backing backing, std::size_t bytes, std::span<const NumaShare> 
       fail("arena: no memfd");
     sharing = MAP_SHARED;
   }
-  if (mmap(reinterpret_cast<void*>(base_), mapped, kAccess, sharing | MAP_FIXED, file_, 0) == MAP_FAILED)
+  if (mmap(pointer_to(base_), mapped, kAccess, sharing | MAP_FIXED, file_, 0) == MAP_FAILED)
     fail("arena: no memory");
-  if (backing_ == Backing::HugePages && madvise(reinterpret_cast<void*>(base_), mapped, MADV_HUGEPAGE) != 0)
+  if (backing_ == Backing::HugePages && madvise(pointer_to(base_), mapped, MADV_HUGEPAGE) != 0)
     note(std::string{"transparent huge pages: "} + std::strerror(errno) + ", pages of 4 KiB instead");
   place(shares);
 }
 
 Mapping::~Mapping() {
   if (reserved_ != 0)
-    munmap(reinterpret_cast<void*>(reserved_), reserved_bytes_);
+    munmap(pointer_to(reserved_), reserved_bytes_);
   if (file_ >= 0)
     close(file_);
 }
@@ -105,7 +105,7 @@ void Mapping::place([[maybe_unused]] std::span<const NumaShare> shares) {
     if (share.numa_node > numa_max_node())
       note("there is no node " + std::to_string(share.numa_node));
     else if (share.numa_node >= 0)
-      numa_tonode_memory(reinterpret_cast<void*>(at), share.bytes, share.numa_node);
+      numa_tonode_memory(pointer_to(at), share.bytes, share.numa_node);
     at += share.bytes;
   }
 #endif
@@ -115,8 +115,8 @@ bool Mapping::give_back(std::uintptr_t begin, std::size_t bytes) const {
   switch (backing_) {
     case Backing::Foreign: return false;
     // What MADV_DONTNEED takes from a shared mapping stays in the file.
-    case Backing::Memfd: return madvise(reinterpret_cast<void*>(begin), bytes, MADV_REMOVE) == 0;
-    default: return madvise(reinterpret_cast<void*>(begin), bytes, MADV_DONTNEED) == 0;
+    case Backing::Memfd: return madvise(pointer_to(begin), bytes, MADV_REMOVE) == 0;
+    default: return madvise(pointer_to(begin), bytes, MADV_DONTNEED) == 0;
   }
 }
 

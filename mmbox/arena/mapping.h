@@ -9,6 +9,11 @@
 
 namespace mmbox {
 
+/// The one place where a number becomes an address: of foreign memory an arena has only numbers.
+[[nodiscard]] inline void* pointer_to(std::uintptr_t address) {
+  return reinterpret_cast<void*>(address);  // NOLINT(performance-no-int-to-ptr)
+}
+
 /// Where an arena's memory comes from.
 enum class Backing : std::uint8_t {
   Anonymous,  ///< private memory, 4 KiB pages or what the system makes of it

@@ -21,6 +21,8 @@
 extern "C" {
 #endif
 
+/* Names are C's. NOLINTBEGIN(readability-identifier-naming) */
+
 #define MMBOX_ORDERS 11 /* 0 to 10: 4 KiB to 4 MiB */
 #define MMBOX_PAGE_SIZE 4096
 
@@ -154,6 +156,8 @@ size_t mmbox_get_text(const mmbox_arena* arena, mmbox_text which, char* buffer, 
 /* Called with a sentence for every misuse. If it returns, the arena goes on unchanged. NULL: prints and aborts. */
 typedef void (*mmbox_misuse_handler)(const char* text);
 void mmbox_set_misuse_handler(mmbox_misuse_handler handler);
+
+/* NOLINTEND(readability-identifier-naming) */
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "mmbox/arena/mapping.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define MMBOX_ARENA_ASAN 1
 #elif defined(__has_feature)
@@ -37,7 +39,7 @@ namespace mmbox::poison {
 /// Nobody may read or write it.
 inline void hide([[maybe_unused]] std::uintptr_t at, [[maybe_unused]] std::size_t size) {
 #ifdef MMBOX_ARENA_ASAN
-  ASAN_POISON_MEMORY_REGION(reinterpret_cast<void*>(at), size);
+  ASAN_POISON_MEMORY_REGION(pointer_to(at), size);
 #endif
 #ifdef MMBOX_ARENA_VALGRIND
   static_cast<void>(VALGRIND_MAKE_MEM_NOACCESS(at, size));
@@ -47,7 +49,7 @@ inline void hide([[maybe_unused]] std::uintptr_t at, [[maybe_unused]] std::size_
 /// It may be used again; what is in it counts as never written.
 inline void show([[maybe_unused]] std::uintptr_t at, [[maybe_unused]] std::size_t size) {
 #ifdef MMBOX_ARENA_ASAN
-  ASAN_UNPOISON_MEMORY_REGION(reinterpret_cast<void*>(at), size);
+  ASAN_UNPOISON_MEMORY_REGION(pointer_to(at), size);
 #endif
 #ifdef MMBOX_ARENA_VALGRIND
   static_cast<void>(VALGRIND_MAKE_MEM_UNDEFINED(at, size));
@@ -56,10 +58,10 @@ inline void show([[maybe_unused]] std::uintptr_t at, [[maybe_unused]] std::size_
 
 /// Whoever touches it gets a SIGSEGV. Best effort: the system may have no room for another mapping.
 inline void forbid(std::uintptr_t at, std::size_t size) {
-  static_cast<void>(mprotect(reinterpret_cast<void*>(at), size, PROT_NONE));
+  static_cast<void>(mprotect(pointer_to(at), size, PROT_NONE));
 }
 inline void allow(std::uintptr_t at, std::size_t size) {
-  static_cast<void>(mprotect(reinterpret_cast<void*>(at), size, PROT_READ | PROT_WRITE));
+  static_cast<void>(mprotect(pointer_to(at), size, PROT_READ | PROT_WRITE));
 }
 
 }  // namespace mmbox::poison
