@@ -15,7 +15,9 @@ void FrontStacks::prepare(const MachineView& machine, std::uint64_t frames) {
     for (unsigned type = 0; type < kTypes; ++type) {
       for (unsigned order = 0; order < kOrders; ++order) {
         FrameIndex* const base = mine.blocks[type].data() + front::kFirst[order];
-        mine.of[type][order] = {base, base, base + std::min<std::uint64_t>(front::depth(order), share >> order), 0};
+        Stack& stack = mine.of[type][order];
+        stack.top = stack.base = base;
+        stack.end = base + std::min<std::uint64_t>(front::depth(order), share >> order);
       }
     }
     for (std::size_t i = 0; i < types; ++i) {

@@ -42,20 +42,12 @@ class FrontStacks {
     if (cpu >= cpus_) [[unlikely]]
       return kNil;
     Cpu& mine = stacks_[cpu];
-    if (!ArenaSync::Pageset::try_lock_on(mine.lock_word, cpu)) [[unlikely]]
-      return kNil;
-    Stack& stack = mine.of[raw(type)][order];
-    FrameIndex* const top = stack.top;
-    FrameIndex index = kNil;
-    if (top != stack.base) [[likely]] {
-      index = top[-1];
-      publish(stack.top, top - 1);
-    }
-    ArenaSync::Pageset::unlock_own(mine.lock_word);
-    return index;
+    FrameIndex index;
+    return ArenaSync::Pageset::pop(mine.lock_word, cpu, mine.of[raw(type)][order], index) ? index : kNil;
   }
 
-  /// Keeps a block that its owner gave back, and clears its state. False if it is not for here, or there is no room.
+  /// Keeps a block that its owner gave back. False if it is not for here, or there is no room. Its state is gone either
+  /// way, unless it is not for here.
   [[nodiscard, gnu::always_inline]] bool put(const MemMap& map, FrameIndex index, unsigned order, unsigned cpu) {
     if (cpu >= cpus_) [[unlikely]]
       return false;
@@ -64,19 +56,13 @@ class FrontStacks {
     const Migratetype type = racy(block.type);
     if (!is_mergeable(type) || block.zone != mine.home[raw(type)]) [[unlikely]]
       return false;
-    if (!ArenaSync::Pageset::try_lock_on(mine.lock_word, cpu)) [[unlikely]]
-      return false;
     Stack& stack = mine.of[raw(type)][order];
-    FrameIndex* const top = stack.top;
-    const bool has_room = top != stack.end;
-    if (has_room) [[likely]] {
-      map.set_state(index, order, FrameState{});
-      *top = index;
-      publish(stack.top, top + 1);
-      publish(stack.given, stack.given + 1);
-    }
-    ArenaSync::Pageset::unlock_own(mine.lock_word);
-    return has_room;
+    // Before somebody else can take it. Whoever releases it, if it does not fit, does not read the state.
+    map.set_state(index, order, FrameState{});
+    if (!ArenaSync::Pageset::push(mine.lock_word, cpu, stack, index)) [[unlikely]]
+      return false;
+    publish(stack.given, racy(stack.given) + 1);
+    return true;
   }
 
   /// Puts single pages there as they come from the engine, allocated, until the stack is full; returns how many.
@@ -106,10 +92,7 @@ class FrontStacks {
 
  private:
   static constexpr unsigned kTypes = kPcpTypes;
-  struct Stack {
-    FrameIndex* top = nullptr;  ///< where the next block goes
-    FrameIndex* base = nullptr;
-    FrameIndex* end = nullptr;
+  struct Stack : CpuStack {
     std::uint64_t given = 0;  ///< blocks that were put here since the beginning
   };
   struct alignas(64) Cpu {

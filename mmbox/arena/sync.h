@@ -34,6 +34,29 @@
 
 #if MMBOX_ARENA_RSEQ
 #include <sys/rseq.h>
+/// The beginning and the end of a sequence in assembler. Between the labels 1 and 2 the kernel sends the thread to 4 if
+/// it was preempted, moved or interrupted by a signal; the store before 2 is what counts. Operands: `thread`, `cpu`,
+/// `lock`; labels: `again`, `busy`. Source: rseq(2), include/uapi/linux/rseq.h.
+#define MMBOX_ARENA_SEQUENCE_BEGINS           \
+  ".pushsection __mmbox_rseq_cs, \"aw?\"\n\t" \
+  ".balign 32\n\t"                            \
+  "3:\n\t"                                    \
+  ".long 0, 0\n\t"                            \
+  ".quad 1f, (2f - 1f), 4f\n\t"               \
+  ".popsection\n\t"                           \
+  "leaq 3b(%%rip), %%rax\n\t"                 \
+  "movq %%rax, 8(%[thread])\n\t"              \
+  "1:\n\t"                                    \
+  "cmpl 4(%[thread]), %[cpu]\n\t"             \
+  "jnz %l[busy]\n\t"
+#define MMBOX_ARENA_SEQUENCE_ENDS                \
+  "2:\n\t"                                       \
+  ".pushsection __mmbox_rseq_abort, \"ax?\"\n\t" \
+  ".byte 0x0f, 0xb9, 0x3d\n\t"                   \
+  ".long 0x53053053\n\t"                         \
+  "4:\n\t"                                       \
+  "jmp %l[again]\n\t"                            \
+  ".popsection\n\t"
 #endif
 
 namespace mmbox {
@@ -96,6 +119,14 @@ void prepare_per_cpu_locks();
   return cpu < 0 ? 0 : static_cast<unsigned>(cpu);
 }
 
+/// A stack of 32-bit numbers that belongs to one CPU, as sequences see it.
+struct CpuStack {
+  std::uint32_t* top = nullptr;  ///< where the next number goes
+  std::uint32_t* base = nullptr;
+  std::uint32_t* end = nullptr;
+};
+static_assert(offsetof(CpuStack, top) == 0 && offsetof(CpuStack, base) == 8 && offsetof(CpuStack, end) == 16);
+
 struct ArenaSync {
   static void lock(std::uint32_t& word) {
     if (!try_lock(word)) [[unlikely]]
@@ -140,41 +171,105 @@ struct ArenaSync {
       __atomic_store_n(&lock.held(), 0, __ATOMIC_RELEASE);
     }
 
+    /// Takes the number on top of a stack of `cpu`, whose lock this is. False if there is none, or somebody has the
+    /// lock.
+    [[gnu::always_inline]] static bool pop(std::uint32_t& word, unsigned cpu, CpuStack& stack, std::uint32_t& number) {
+#if MMBOX_ARENA_RSEQ
+      if (__rseq_size != 0) [[likely]]
+        return pop_in_sequence(word, cpu, stack, number);
+#endif
+      if (!try_lock_on(word, cpu))
+        return false;
+      std::uint32_t* const top = stack.top;
+      const bool has_any = top != stack.base;
+      if (has_any) {
+        number = top[-1];
+        publish(stack.top, top - 1);
+      }
+      unlock_own(word);
+      return has_any;
+    }
+    /// Puts a number on top. False if the stack is full, or somebody has the lock.
+    [[gnu::always_inline]] static bool push(std::uint32_t& word, unsigned cpu, CpuStack& stack, std::uint32_t number) {
+#if MMBOX_ARENA_RSEQ
+      if (__rseq_size != 0) [[likely]]
+        return push_in_sequence(word, cpu, stack, number);
+#endif
+      if (!try_lock_on(word, cpu))
+        return false;
+      std::uint32_t* const top = stack.top;
+      const bool has_room = top != stack.end;
+      if (has_room) {
+        *top = number;
+        publish(stack.top, top + 1);
+      }
+      unlock_own(word);
+      return has_room;
+    }
+
    private:
 #if MMBOX_ARENA_RSEQ
-    /// Between the labels 1 and 2 the kernel sends the thread to 4 if it was preempted, moved or interrupted by a
-    /// signal; the store before 2 is what counts. Source: Documentation of rseq(2), include/uapi/linux/rseq.h.
     [[gnu::always_inline]] static bool take_in_sequence(detail::PagesetLock lock, std::uint32_t cpu) {
       struct rseq* const thread = detail::thread_rseq();
     again:
+      asm volatile goto(MMBOX_ARENA_SEQUENCE_BEGINS
+                        "cmpb $0, (%[lock])\n\t"
+                        "jnz %l[busy]\n\t"
+                        "cmpb $0, 1(%[lock])\n\t"
+                        "jnz %l[busy]\n\t"
+                        "movb $1, (%[lock])\n\t" MMBOX_ARENA_SEQUENCE_ENDS
+                        :
+                        : [thread] "r"(thread), [lock] "r"(&lock.held()), [cpu] "r"(cpu)
+                        : "rax", "cc", "memory"
+                        : again, busy);
+      return true;
+    busy:
+      return false;
+    }
+    [[gnu::always_inline]] static bool pop_in_sequence(std::uint32_t& word, std::uint32_t cpu, CpuStack& stack,
+                                                       std::uint32_t& number) {
+      struct rseq* const thread = detail::thread_rseq();
+      std::uint32_t* top;
+      std::uint32_t taken;
+    again:
       asm volatile goto(
-          ".pushsection __mmbox_rseq_cs, \"aw?\"\n\t"
-          ".balign 32\n\t"
-          "3:\n\t"
-          ".long 0, 0\n\t"
-          ".quad 1f, (2f - 1f), 4f\n\t"
-          ".popsection\n\t"
-          "leaq 3b(%%rip), %%rax\n\t"
-          "movq %%rax, 8(%[thread])\n\t"
-          "1:\n\t"
-          "cmpl 4(%[thread]), %[cpu]\n\t"
+          MMBOX_ARENA_SEQUENCE_BEGINS
+          "cmpw $0, (%[lock])\n\t"
           "jnz %l[busy]\n\t"
-          "cmpb $0, (%[lock])\n\t"
-          "jnz %l[busy]\n\t"
-          "cmpb $0, 1(%[lock])\n\t"
-          "jnz %l[busy]\n\t"
-          "movb $1, (%[lock])\n\t"
-          "2:\n\t"
-          ".pushsection __mmbox_rseq_abort, \"ax?\"\n\t"
-          ".byte 0x0f, 0xb9, 0x3d\n\t"
-          ".long 0x53053053\n\t"
-          "4:\n\t"
-          "jmp %l[again]\n\t"
-          ".popsection\n\t"
-          :
-          : [thread] "r"(thread), [lock] "r"(&lock.held()), [cpu] "r"(cpu)
+          "movq (%[stack]), %[top]\n\t"
+          "cmpq 8(%[stack]), %[top]\n\t"
+          "je %l[busy]\n\t"
+          "movl -4(%[top]), %[taken]\n\t"
+          "subq $4, %[top]\n\t"
+          "movq %[top], (%[stack])\n\t" MMBOX_ARENA_SEQUENCE_ENDS
+          : [top] "=&r"(top), [taken] "=&r"(taken)
+          : [thread] "r"(thread), [lock] "r"(&detail::PagesetLock{word}.held()), [cpu] "r"(cpu), [stack] "r"(&stack)
           : "rax", "cc", "memory"
           : again, busy);
+      number = taken;
+      return true;
+    busy:
+      return false;
+    }
+    [[gnu::always_inline]] static bool push_in_sequence(std::uint32_t& word, std::uint32_t cpu, CpuStack& stack,
+                                                        std::uint32_t number) {
+      struct rseq* const thread = detail::thread_rseq();
+      std::uint32_t* top;
+    again:
+      asm volatile goto(MMBOX_ARENA_SEQUENCE_BEGINS
+                        "cmpw $0, (%[lock])\n\t"
+                        "jnz %l[busy]\n\t"
+                        "movq (%[stack]), %[top]\n\t"
+                        "cmpq 16(%[stack]), %[top]\n\t"
+                        "je %l[busy]\n\t"
+                        "movl %[number], (%[top])\n\t"
+                        "addq $4, %[top]\n\t"
+                        "movq %[top], (%[stack])\n\t" MMBOX_ARENA_SEQUENCE_ENDS
+                        : [top] "=&r"(top)
+                        : [thread] "r"(thread), [lock] "r"(&detail::PagesetLock{word}.held()), [cpu] "r"(cpu),
+                          [stack] "r"(&stack), [number] "r"(number)
+                        : "rax", "cc", "memory"
+                        : again, busy);
       return true;
     busy:
       return false;
