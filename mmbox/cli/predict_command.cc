@@ -91,7 +91,7 @@ void write_text(const Answer& answer, unsigned order, std::ostream& out) {
   for (const std::string& lack : answer.lacks)
     out << "not known: " << lack << '\n';
   if (answer.layouts > 1)
-    out << "uncertain: what lies where was drawn by chance; three of seven recorded machines came out within 15 %\n";
+    out << "uncertain: what lies where was drawn by chance; four of seven recorded machines came out within 15 %\n";
 }
 
 nlohmann::ordered_json to_json(const Answer& answer, unsigned order) {
