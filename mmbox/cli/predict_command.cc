@@ -189,8 +189,8 @@ Examples
   mkdir p; sudo sh -c 'cat /proc/zoneinfo >p/zoneinfo; cat /proc/buddyinfo >p/buddyinfo;
     cat /proc/pagetypeinfo >p/pagetypeinfo; cat /proc/kpageflags | zstd >p/kpageflags.zst'; mmbox predict p
 
-The order of pages on the LRU lists is neither in a page dump nor in /proc: pages are evicted from the lowest frame
-upward. Slab caches do not shrink. Whose pages stand in the way is not in these sources either, only their kind.
+The order of pages on the LRU lists is neither in a page dump nor in /proc: pages are evicted from the highest zone
+down, in each from the lowest frame upward. Slab caches do not shrink. Whose pages stand in the way is not in these sources either, only their kind.
 
 Exit code: 0 all that was asked for could be had, or no number was asked for; 1 less; 2 an input that cannot be used.)");
   command->callback([=, &exit_code] { exit_code = run(*options, huge->count() != 0, streams); });
