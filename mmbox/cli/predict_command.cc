@@ -91,7 +91,7 @@ void write_text(const Answer& answer, unsigned order, std::ostream& out) {
   for (const std::string& lack : answer.lacks)
     out << "not known: " << lack << '\n';
   if (answer.layouts > 1)
-    out << "uncertain: what lies where was drawn by chance; three of seven recorded machines came out within 15 %\n";
+    out << "uncertain: what lies where was drawn by chance; four of seven recorded machines came out within 15 %\n";
 }
 
 nlohmann::ordered_json to_json(const Answer& answer, unsigned order) {
@@ -189,8 +189,8 @@ Examples
   mkdir p; sudo sh -c 'cat /proc/zoneinfo >p/zoneinfo; cat /proc/buddyinfo >p/buddyinfo;
     cat /proc/pagetypeinfo >p/pagetypeinfo; cat /proc/kpageflags | zstd >p/kpageflags.zst'; mmbox predict p
 
-The order of pages on the LRU lists is neither in a page dump nor in /proc: pages are evicted from the lowest frame
-upward. Slab caches do not shrink. Whose pages stand in the way is not in these sources either, only their kind.
+The order of pages on the LRU lists is neither in a page dump nor in /proc: pages are evicted from the highest zone
+down, in each from the lowest frame upward. Slab caches do not shrink. Whose pages stand in the way is not in these sources either, only their kind.
 
 Exit code: 0 all that was asked for could be had, or no number was asked for; 1 less; 2 an input that cannot be used.)");
   command->callback([=, &exit_code] { exit_code = run(*options, huge->count() != 0, streams); });

@@ -153,8 +153,8 @@ Examples
   mmbox reclaim cachefull.log.zst:cachefull-before --kswapd --order 3
   mmbox reclaim cachefull.log.zst:cachefull-before --zone-reclaim-mode 1 --order 2
 
-The order of pages on the LRU lists is not in a page dump: pages are taken from the lowest frame upward. Slab caches do
-not shrink.
+The order of pages on the LRU lists is not in a page dump: pages are taken from the highest zone down, in each from the
+lowest frame upward. Slab caches do not shrink.
 
 Exit code: 0 done; 1 fewer pages than were asked for; 2 an input that cannot be used.)");
   command->callback([=, &exit_code] {

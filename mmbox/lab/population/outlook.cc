@@ -7,6 +7,7 @@
 
 #include "mmbox/lab/image/image.h"
 #include "mmbox/lab/snapshot/script_log.h"
+#include "mmbox/lab/workload/world.h"
 
 namespace mmbox::lab {
 namespace {
@@ -48,40 +49,56 @@ struct Got {
   std::uint64_t evicted = 0;
 };
 
-Expected<Got> ask(const Moment& moment, Order order, Gfp gfp, std::uint64_t most, Effort effort) {
-  auto image = image_of(moment.snapshot, moment.generation);
-  if (!image)
-    return image.error();
-  Machine& machine = image->machine();
-  Population pages{machine, moment.dump};
-  pages.adopt_evictable();
-  pages.keep_lru();
-  machine.set_contents(&pages);
-  Compaction compaction{machine.view(), pages};
-  Reclaim reclaim{machine.view(), pages.lru(), pages};
-  Ticks ticks{machine, pages, reclaim, compaction};
-  machine.set_hosts({.reclaimer = effort.reclaims ? &reclaim : nullptr,
-                     .compactor = effort.compacts ? &compaction : nullptr,
-                     .oom = nullptr,
-                     .waiter = effort.reclaims ? &ticks : nullptr});
-  Got got;
-  while (got.blocks < most) {
+/// Asks for blocks one after the other until one is refused. `after_each` is what happens in between.
+template <class AfterEach>
+std::uint64_t take_blocks(Machine& machine, Population& pages, Order order, Gfp gfp, std::uint64_t most,
+                          AfterEach after_each) {
+  std::uint64_t blocks = 0;
+  for (; blocks < most; ++blocks) {
     const AllocResult block =
         machine.alloc({.gfp = gfp, .order = order, .cpu = CpuId{0}, .node = {}, .nodemask = {}, .task = nullptr});
     if (!block)
       break;
-    ++got.blocks;
     PopulationPage page;
     page.use = PageUse::Kernel;
     page.order = static_cast<std::uint8_t>(order.raw());
     page.is_compound = gfp.has(gfp::kComp) && order > Order{0};
     pages.put(*block, page);
-    if (effort.reclaims)
-      ticks.wait_tick();
+    after_each();
+  }
+  return blocks;
+}
+
+Expected<Got> ask(const Moment& moment, Order order, Gfp gfp, std::uint64_t most, Effort effort) {
+  auto image = image_of(moment.snapshot, moment.generation);
+  if (!image)
+    return image.error();
+  Machine& machine = image->machine();
+  const VmEvents before = *machine.view().events;
+  Got got;
+  if (effort.reclaims) {
+    // With its daemons, and a tick of time for each block.
+    Workload nothing;
+    nothing.file_pages = 1;
+    World world{machine, nothing, &moment.dump};
+    got.blocks = take_blocks(machine, world.pages(), order, gfp, most, [&] { world.advance(); });
+  } else {
+    Population pages{machine, moment.dump};
+    pages.adopt_evictable();
+    pages.keep_lru();
+    machine.set_contents(&pages);
+    Compaction compaction{machine.view(), pages};
+    machine.set_hosts({.reclaimer = nullptr,
+                       .compactor = effort.compacts ? &compaction : nullptr,
+                       .oom = nullptr,
+                       .waiter = nullptr});
+    got.blocks = take_blocks(machine, pages, order, gfp, most, [] {});
+    machine.set_hosts({});
+    machine.set_contents(nullptr);
   }
   const VmEvents& events = *machine.view().events;
-  got.moved = events.pgmigrate_success;
-  got.evicted = events.pgsteal_direct + events.pgsteal_kswapd;
+  got.moved = events.pgmigrate_success - before.pgmigrate_success;
+  got.evicted = events.pgsteal_direct + events.pgsteal_kswapd - before.pgsteal_direct - before.pgsteal_kswapd;
   return got;
 }
 

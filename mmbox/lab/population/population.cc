@@ -269,9 +269,12 @@ void Population::keep_lru() {
     NodePageStats& stats = node.pages;
     stats.inactive_anon = stats.active_anon = stats.inactive_file = stats.active_file = 0;
   }
-  for (std::uint64_t i = 0; i < pages_.size(); ++i)
-    if (const PopulationPage& page = pages_[PageCount{i}]; is_on_lru(page))
-      lru_.add(static_cast<FrameIndex>(i), list_of(page));
+  const std::span<const ZoneState> zones = machine_.view().zones;
+  for (std::size_t nth = zones.size(); nth-- > 0;)
+    for (FrameIndex i = zones[nth].begin; i < zones[nth].end; ++i)
+      if (const PopulationPage& page = pages_[PageCount{i}];
+          is_on_lru(page) && machine_.view().env.map.pageblock(i).zone == zones[nth].id.raw())
+        lru_.add(i, list_of(page));
 }
 
 void Population::tick(PageCount most) {

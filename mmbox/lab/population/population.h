@@ -104,7 +104,8 @@ class Population final : public PageMover, public PageEvictor, public PageConten
 
   /// Tells the machine of the pages that were in use before its time and may be evicted, so that they can be freed.
   void adopt_evictable();
-  /// Puts all pages that may be evicted on LRU lists, the highest frame at the head, and keeps them there.
+  /// Puts all pages that may be evicted on LRU lists, and keeps them there. A zone's pages are older than those of
+  /// lower zones, which are turned to once it is full; within a zone the lowest frame is the oldest.
   void keep_lru();
   [[nodiscard]] Lru& lru() { return lru_; }
   void set_free_swap(PageCount pages) { free_swap_ = pages; }
