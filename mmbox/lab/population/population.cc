@@ -259,7 +259,7 @@ LruList Population::list_of(const PopulationPage& page) {
 void Population::adopt_evictable() {
   for (const Owner& owner : owners_)
     for (const Pfn pfn : owner.pages)
-      if (const PopulationPage& page = this->page(pfn); page.order == 0 && !stays(page))
+      if (contains(pfn) && page(pfn).order == 0 && !stays(page(pfn)))  // a slot of a file may be empty
         static_cast<void>(machine_.adopt(pfn, Order{0}));
 }
 
