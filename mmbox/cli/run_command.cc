@@ -249,9 +249,11 @@ lab::Expected<lab::RunOutcome> run_it(const Options& options, const Streams& str
     const auto snapshot = lab::load_snapshot(moment.file, moment.label);
     if (!snapshot)
       return snapshot.error();
-    if (auto found = lab::load_page_dump(moment.file, snapshot->label))
-      dump = std::move(*found);
-    else
+    auto found = lab::find_page_dump(moment.file, snapshot->label);
+    if (!found)
+      return found.error();
+    dump = std::move(*found);
+    if (!dump)
       streams.err << "mmbox run: note: " << workload->snapshot
                   << " has no page dump: pages in use at that moment neither move nor go\n";
   }

@@ -33,15 +33,12 @@ struct Options {
 };
 
 /// The page dump of a moment, if its log has one.
-std::optional<lab::PageDump> page_dump_of(const std::string& name) {
+lab::Expected<std::optional<lab::PageDump>> page_dump_of(const std::string& name) {
   const LogMoment moment = log_moment(name);
   const auto snapshot = lab::load_snapshot(moment.file, moment.label);
   if (!snapshot)
-    return std::nullopt;
-  auto dump = lab::load_page_dump(moment.file, snapshot->label);
-  if (!dump)
-    return std::nullopt;
-  return std::move(*dump);
+    return snapshot.error();
+  return lab::find_page_dump(moment.file, snapshot->label);
 }
 
 int run(const Options& options, const Streams& streams) {
@@ -81,8 +78,12 @@ int run(const Options& options, const Streams& streams) {
 
   // With the pages of that moment the machine can work for its memory as a live one does.
   std::optional<lab::PageDump> dump;
-  if (!options.snapshot.empty())
-    dump = page_dump_of(options.snapshot);
+  if (!options.snapshot.empty()) {
+    auto found = page_dump_of(options.snapshot);
+    if (!found)
+      return refuse(streams, "step", found.error());
+    dump = std::move(*found);
+  }
   lab::Story story{machine};
   std::optional<lab::World> world;
   if (dump) {

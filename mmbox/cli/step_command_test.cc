@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <string>
+
 #include "mmbox/cli/command_testing.h"
 
 namespace mmbox::cli {
@@ -45,6 +48,18 @@ TEST(StepCommand, CompactionIsToldZoneByZone) {
   EXPECT_THAT(ran.out, HasSubstr("compaction of Node 0, zone DMA: pages from 0x"));
   EXPECT_THAT(ran.out, HasSubstr("390 pages moved, 0 not")) << "all batches together";
   EXPECT_THAT(ran.out, HasSubstr("success: there is a block"));
+}
+
+TEST(StepCommand, ALogThatEndsInTheMomentsPagesIsRefused) {
+  std::ifstream whole{std::string{MMBOX_TEST_DATA} + "/hugepages/fresh.log.zst", std::ios::binary};
+  std::string bytes(9000, '\0');
+  whole.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  ASSERT_TRUE(whole);
+  const std::string torn = testing::TempDir() + "step_torn.log.zst";
+  std::ofstream{torn, std::ios::binary} << bytes;
+  const Ran ran = run_command(add_step_command, {"step", "--snapshot", torn, "--order", "9"});
+  EXPECT_EQ(ran.exit_code, kUnusable) << ran.out;
+  EXPECT_THAT(ran.err, HasSubstr("the compressed data ends in the middle"));
 }
 
 TEST(StepCommand, BadWordsAreTold) {

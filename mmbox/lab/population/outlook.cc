@@ -108,13 +108,14 @@ Expected<Moment> load_moment(const std::string& log, const std::string& label) {
   auto snapshot = load_snapshot(log, label);
   if (!snapshot)
     return snapshot.error();
-  auto dump = load_page_dump(log, snapshot->label);
-  if (!dump) {
-    Error error = dump.error();
-    error.remedy = "record the moment with its pages (ctl snapx), or choose a label that has them";
-    return error;
-  }
-  return Moment{std::move(*snapshot), std::move(*dump), kLinux61};
+  auto dump = find_page_dump(log, snapshot->label);
+  if (!dump)
+    return dump.error();
+  if (!*dump)
+    return Error{.file = log,
+                 .message = "the log has no page dump of " + snapshot->label,
+                 .remedy = "record the moment with its pages (ctl snapx), or choose a label that has them"};
+  return Moment{std::move(*snapshot), std::move(**dump), kLinux61};
 }
 
 Expected<CompactionOutlook> compaction_outlook(const Moment& moment) {

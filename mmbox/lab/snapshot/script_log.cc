@@ -448,4 +448,19 @@ Expected<PageDump> load_page_dump(const std::string& path, std::string_view labe
   return load_block<PageDump>(path, label, "page dump");
 }
 
+Expected<std::optional<PageDump>> find_page_dump(const std::string& path, std::string_view label) {
+  Expected<LogReader> reader = LogReader::open(path);
+  if (!reader)
+    return std::move(reader).error();
+  for (;;) {
+    Expected<std::optional<LogItem>> item = reader->next();
+    if (!item)
+      return std::move(item).error();
+    if (!*item)
+      return std::optional<PageDump>{};
+    if (auto* dump = std::get_if<PageDump>(&**item); dump != nullptr && dump->label == label)
+      return std::optional{std::move(*dump)};
+  }
+}
+
 }  // namespace mmbox::lab

@@ -229,5 +229,7 @@ struct LogContents {
 [[nodiscard]] Expected<Snapshot> load_snapshot(const std::string& path, std::string_view label = {});
 /// The same for page dumps.
 [[nodiscard]] Expected<PageDump> load_page_dump(const std::string& path, std::string_view label = {});
+/// The page dump called `label`; nullopt if the log, read to its end, has none. An Error is about the log itself.
+[[nodiscard]] Expected<std::optional<PageDump>> find_page_dump(const std::string& path, std::string_view label);
 
 }  // namespace mmbox::lab
