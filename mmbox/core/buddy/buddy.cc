@@ -100,25 +100,32 @@ bool Buddy::in_zone(FrameIndex index) const {
   return !zone_.interleaved || env_.map.pageblock(index).zone == zone_.id.raw();
 }
 
-std::optional<TakenBlock> Buddy::rmqueue_smallest(unsigned order, Migratetype type) {
+std::optional<TakenBlock> Buddy::rmqueue_smallest(unsigned order, Migratetype type, std::uint32_t most) {
   const unsigned usable = static_cast<unsigned>(zone_.nonempty[raw(type)]) >> order;
   if (usable == 0)
     return std::nullopt;
   const unsigned found = order + static_cast<unsigned>(std::countr_zero(usable));
   const FrameIndex index = zone_.lists[found][raw(type)].head;
   remove(index, found);
-  split_down(index, found, order, type);
+  std::uint32_t blocks = 1;
+  if (most > 1 && found > order && env_.trace.sink() == nullptr) {
+    const std::uint32_t held = std::uint32_t{1} << (found - order);
+    blocks = most < held ? most : held;
+  }
+  list_rest(index, found, blocks << order, type);
   if (counts_per_block())
-    count_free(-(std::int64_t{1} << order), type);
+    for (std::uint32_t i = 0; i < blocks; ++i)
+      count_free(-(std::int64_t{1} << order), type);
   env_.trace.emit(MmPageAllocZoneLocked{env_.map.pfn(index), Order{order}, type,
                                         is_mergeable(type) && (order <= kCostlyOrder || order == kPageblockOrder)});
-  return TakenBlock{index, type};
+  return TakenBlock{index, type, blocks};
 }
 
-void Buddy::split_down(FrameIndex index, unsigned from, unsigned to, Migratetype type) {
-  while (from > to) {
-    --from;
-    insert(index + (FrameIndex{1} << from), from, type, Place::Head);
+void Buddy::list_rest(FrameIndex index, unsigned order, FrameIndex used, Migratetype type) {
+  for (FrameIndex rest = used; rest >> order == 0;) {
+    const auto largest = static_cast<unsigned>(std::countr_zero(rest));
+    insert(index + rest, largest, type, Place::Head);
+    rest += FrameIndex{1} << largest;
   }
 }
 

@@ -72,10 +72,11 @@ enum class RmqueueMode : std::uint8_t {
   Steal,  ///< a block was stolen: nothing can be claimed
 };
 
-/// A block just taken from the free lists.
+/// A block just taken from the free lists, or several that lie one behind the other.
 struct TakenBlock {
   FrameIndex index;
-  Migratetype type;  ///< of the list it came from; the kernel's cached type
+  Migratetype type;          ///< of the list it came from; the kernel's cached type
+  std::uint32_t blocks = 1;  ///< how many
 };
 
 class Buddy {
@@ -100,14 +101,17 @@ class Buddy {
   /// Leaves the unused halves on the lists of the same type, one per order from `order` to the order found - 1, and the
   ///   block itself without a state. Unless counts_per_block(), the free counters are the caller's.
   /// Events: MmPageAllocZoneLocked, once, on success.
+  /// With `most` above 1 it may take up to so many, which leaves everything as that many calls would: what is split off
+  ///   the first block is all that the next ones can come from. Without an event sink only, which would see the calls.
   /// Source: __rmqueue_smallest() and expand().
-  [[nodiscard]] std::optional<TakenBlock> rmqueue_smallest(unsigned order, Migratetype type);
+  [[nodiscard]] std::optional<TakenBlock> rmqueue_smallest(unsigned order, Migratetype type, std::uint32_t most = 1);
 
   /// Takes a block for a request of `type`: its own lists, CMA, then the fallbacks.
   /// Returns nullopt if no type that may be used has a block; under NOFRAGMENT this is not out of memory.
-  /// `mode` is kept by the caller between the blocks of one refill. Source: __rmqueue().
-  [[nodiscard]] std::optional<TakenBlock> rmqueue(unsigned order, Migratetype type, AllocFlags flags,
-                                                  RmqueueMode& mode);
+  /// `mode` is kept by the caller between the blocks of one refill; `most` as in rmqueue_smallest().
+  /// Source: __rmqueue().
+  [[nodiscard]] std::optional<TakenBlock> rmqueue(unsigned order, Migratetype type, AllocFlags flags, RmqueueMode& mode,
+                                                  std::uint32_t most = 1);
   /// True if taking, moving and claiming blocks updates the free counters by itself.
   [[nodiscard]] bool counts_per_block() const {
     return env_.rules->generation.free.counters == CounterTiming::PerBlock;
@@ -198,7 +202,8 @@ class Buddy {
                                        Migratetype type, Migratetype old_type) const;
   void boost_for(AllocFlags flags);
   [[nodiscard]] bool boost_watermark();
-  void split_down(FrameIndex index, unsigned from, unsigned to, Migratetype type);
+  /// Lists what is left of a block, of which the first `used` pages are taken. Source: expand().
+  void list_rest(FrameIndex index, unsigned order, FrameIndex used, Migratetype type);
   void report_fallback(FrameIndex index, unsigned order, unsigned found, Migratetype type, Migratetype fallback) const;
 
   const BuddyEnv& env_;

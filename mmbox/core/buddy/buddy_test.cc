@@ -66,6 +66,36 @@ TEST(Buddy, TheHeadOfAListIsTakenFirst) {
   EXPECT_EQ(take(m, 3, Movable), SmallMachine::kFailed);
 }
 
+TEST(Buddy, SeveralBlocksAtOnceAreThoseOfAsManyRequests) {
+  for (unsigned order = 0; order <= kCostlyOrder; ++order) {
+    for (const std::uint32_t most : {1u, 2u, 5u, 8u, 31u, 63u, 200u}) {
+      SmallMachine at_once;
+      SmallMachine one_by_one;
+      for (SmallMachine* m : {&at_once, &one_by_one}) {
+        m->free_block(1024, 10);
+        m->free_block(64, 6);
+        m->free_block(16, 4);
+      }
+      while (const auto run = at_once.buddy().rmqueue_smallest(order, Movable, most)) {
+        EXPECT_LE(run->blocks, most);
+        for (std::uint32_t i = 0; i < run->blocks; ++i)
+          EXPECT_EQ(take(one_by_one, order, Movable), run->index + (std::uint64_t{i} << order));
+        EXPECT_EQ(at_once.lists(), one_by_one.lists()) << "order " << order << ", up to " << most;
+      }
+      EXPECT_EQ(take(one_by_one, order, Movable), SmallMachine::kFailed);
+    }
+  }
+}
+
+TEST(Buddy, WhoeverListensSeesEachBlockTaken) {
+  SmallMachine m;
+  EventText events;
+  m->attach(&events);
+  m.free_block(1024, 10);
+  EXPECT_EQ(m.buddy().rmqueue_smallest(0, Movable, 8)->blocks, 1u);
+  EXPECT_THAT(events.lines, ElementsAre("zone_locked 1024 order=0 Movable refill=1"));
+}
+
 TEST(Buddy, SplitPartsStayOnTheListsOfTheTypeTakenFrom) {
   SmallMachine m;  // the pageblock is Movable, the block sits on the Reclaimable list
   m.free_block(16, 2, Reclaimable);

@@ -55,7 +55,7 @@ std::optional<TakenBlock> Buddy::claim(unsigned order, Migratetype type, AllocFl
     if (found >= kPageblockOrder) {
       remove(index, found);
       set_pageblock_types(index, found, type);
-      split_down(index, found, order, type);
+      list_rest(index, found, FrameIndex{1} << order, type);
       count_free(-(std::int64_t{1} << found), *fallback);
       count_free((std::int64_t{1} << found) - (std::int64_t{1} << order), type);
       report_fallback(index, order, found, type, *fallback);
@@ -91,7 +91,7 @@ std::optional<TakenBlock> Buddy::steal(unsigned order, Migratetype type) {
       continue;
     const FrameIndex index = zone_.lists[found][raw(*fallback)].head;
     remove(index, found);
-    split_down(index, found, order, *fallback);
+    list_rest(index, found, FrameIndex{1} << order, *fallback);
     count_free(-(std::int64_t{1} << order), *fallback);
     report_fallback(index, order, found, type, *fallback);
     return TakenBlock{index, *fallback};

@@ -9,10 +9,11 @@
 
 namespace mmbox {
 
-std::optional<TakenBlock> Buddy::rmqueue(unsigned order, Migratetype type, AllocFlags flags, RmqueueMode& mode) {
+std::optional<TakenBlock> Buddy::rmqueue(unsigned order, Migratetype type, AllocFlags flags, RmqueueMode& mode,
+                                         std::uint32_t most) {
   // Most often the own lists have a block, and only CMA could come before them.
   if (!env_.rules->has_cma && mode == RmqueueMode::Normal && zone_.nonempty[raw(type)] >> order != 0) [[likely]]
-    return rmqueue_smallest(order, type);
+    return rmqueue_smallest(order, type, most);
   switch (env_.rules->generation.take.fallback) {
     case FallbackRule::Take: return rmqueue_take(order, type);
     case FallbackRule::Move:

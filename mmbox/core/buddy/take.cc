@@ -38,7 +38,7 @@ std::optional<TakenBlock> Buddy::take_fallback(unsigned order, Migratetype type)
     if (found >= kPageblockOrder && reported != Migratetype::Cma)
       set_pageblock_types(index, found, type);
     const Migratetype rest = is_cma ? Migratetype::Cma : type;
-    split_down(index, found, order, rest);
+    list_rest(index, found, FrameIndex{1} << order, rest);
     env_.trace.emit(MmPageAllocExtfrag{env_.map.pfn(index), Order{order}, Order{found}, type, reported,
                                        pageblock_type(index) == type});
     return TakenBlock{index, rest};

@@ -280,24 +280,27 @@ void Pcp<S>::refill(PcpList& list, unsigned order, Migratetype type, AllocFlags 
     return;
   buddy_.env().trace.emit(RmqueueBulk{buddy_.zone().id, Order{order}, type, blocks, flags});
   const Guard<S> lock{buddy_.zone().lock_word};
-  std::int64_t got = 0;
+  std::uint32_t got = 0;
   RmqueueMode mode = RmqueueMode::Normal;
   const bool counted = buddy_.counts_per_block();
-  for (std::uint32_t i = 0; i < blocks; ++i) {
-    const auto taken = buddy_.rmqueue(order, type, flags, mode);
+  while (got < blocks) {
+    const auto taken = buddy_.rmqueue(order, type, flags, mode, blocks - got);
     if (!taken)
       break;
-    // The first block taken is the next one handed out.
-    list.append(map, taken->index, order);
-    map.set_state(taken->index, order, FrameState::pcp(order, taken->type));
-    if (!counted && taken->type == Migratetype::Cma)
-      buddy_.count(ZoneStat::FreeCmaPages, -(std::int64_t{1} << order));
-    ++got;
+    for (std::uint32_t i = 0; i < taken->blocks; ++i) {
+      // The first block taken is the next one handed out.
+      const FrameIndex index = taken->index + (FrameIndex{i} << order);
+      list.append(map, index, order);
+      map.set_state(index, order, FrameState::pcp(order, taken->type));
+      if (!counted && taken->type == Migratetype::Cma)
+        buddy_.count(ZoneStat::FreeCmaPages, -(std::int64_t{1} << order));
+    }
+    got += taken->blocks;
   }
   add<S>(pcp_.count, static_cast<std::int32_t>(got << order));
   // One update for the whole refill; watermark checks see the difference.
   if (!counted)
-    buddy_.count(ZoneStat::FreePages, -(got << order));
+    buddy_.count(ZoneStat::FreePages, -(std::int64_t{got} << order));
 }
 
 template <SyncPolicy S>
