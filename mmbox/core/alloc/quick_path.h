@@ -18,7 +18,8 @@ namespace mmbox {
 
 /// Takes a block for a plain request, if nothing stands in its way; kNil if the whole path has to look.
 template <SyncPolicy S>
-[[nodiscard]] inline FrameIndex take_at_once(const MachineView& machine, Gfp gfp, unsigned order, CpuId cpu) {
+[[nodiscard, gnu::always_inline]] inline FrameIndex take_at_once(const MachineView& machine, Gfp gfp, unsigned order,
+                                                                 CpuId cpu) {
   constexpr Gfp kDetours = gfp::kThisNode | gfp::kWrite | gfp::kCold;
   if (gfp.has(kDetours) || machine.env.trace.sink() != nullptr || !machine.pcp_shape.allows(order)) [[unlikely]]
     return kNil;

@@ -64,7 +64,7 @@ class BasicMachine {
   // ------------------------------------------------------------- requests
 
   /// Allocates a block. Refusals say why; see AllocFailure. The CPU is one of the machine's, which is not checked.
-  [[nodiscard]] AllocResult alloc(const Request& request) { return alloc_pages<S>(view_, request); }
+  [[nodiscard, gnu::always_inline]] AllocResult alloc(const Request& request) { return alloc_pages<S>(view_, request); }
   /// Fills the slots of `out` that are kNoPfn with single pages. Returns the filled slots at the front.
   std::size_t alloc_bulk(const Request& request, std::span<Pfn> out) {
     return alloc_pages_bulk<S>(view_, request, out);
@@ -72,7 +72,9 @@ class BasicMachine {
 
   /// Frees a block. Checks: `pfn` heads an allocated block of `order`; a double free, a foreign frame and a wrong
   /// order are told apart in the text.
-  void free(Pfn pfn, Order order, CpuId cpu) { free_pages<S>(view_, index_of(pfn), order.raw(), cpu); }
+  [[gnu::always_inline]] void free(Pfn pfn, Order order, CpuId cpu) {
+    free_pages<S>(view_, index_of(pfn), order.raw(), cpu);
+  }
   /// Frees all of a block but its first page, which somebody else still holds.
   void free_but_first(Pfn pfn, Order order, CpuId cpu) {
     free_pages_but_first<S>(view_, index_of(pfn), order.raw(), cpu);
