@@ -15,6 +15,8 @@ bool holds(const TraceEvent& event) {
 
 Expected<bool> TraceWindow::advance() {
   if (begun_) {
+    if (size_ != 0 && std::holds_alternative<Marker>(current().record.event))
+      marker_texts_.pop_front();
     ++first_;
     --size_;
   }
@@ -38,7 +40,7 @@ Expected<bool> TraceWindow::fill() {
     return false;
   }
   if (const auto* marker = std::get_if<Marker>(&next.record.event))
-    next.text = marker->text;
+    marker_texts_.emplace_back(marker->text);
   enter(first_ + size_++);
   return true;
 }
@@ -170,7 +172,7 @@ Expected<const TraceRecord*> WindowRecords::next() {
   if (!std::holds_alternative<Marker>(slot.record.event))
     return &slot.record;
   marker_ = slot.record;
-  marker_.event = Marker{slot.text};
+  marker_.event = Marker{window_.marker_text()};
   return &marker_;
 }
 

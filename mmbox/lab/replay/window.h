@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -39,8 +40,7 @@ struct Marks {
 
 /// A record in the window.
 struct Slot : Marks {
-  TraceRecord record;
-  std::string text;  ///< of a Marker
+  TraceRecord record;  ///< of a Marker, the text is TraceWindow::marker_text()
 };
 
 /// Numbers by pfn, Slot::kNone where there is none: an array made as far as it is used, since pfns of a machine lie
@@ -72,6 +72,8 @@ class TraceWindow {
   /// Moves to the next record. False at the end of the trace.
   Expected<bool> advance();
   [[nodiscard]] const Slot& current() const { return slots_[first_ % kRecords]; }
+  /// The text of the current record, which is a Marker.
+  [[nodiscard]] const std::string& marker_text() const { return marker_texts_.front(); }
   [[nodiscard]] std::uint64_t position() const { return first_; }
   /// A record at or after the current one, by sequence number; nullptr if it is not in the window.
   [[nodiscard]] const Slot* at(std::uint64_t sequence) const {
@@ -95,7 +97,8 @@ class TraceWindow {
   Slot* slot(std::uint64_t sequence) { return sequence - first_ < size_ ? &slots_[sequence % kRecords] : nullptr; }
 
   TraceReader& reader_;
-  std::vector<Slot> slots_{kRecords};  // a ring: each at its sequence number
+  std::vector<Slot> slots_{kRecords};     // a ring: each at its sequence number
+  std::deque<std::string> marker_texts_;  // of the markers in the window, in their order
   std::uint64_t first_ = 0;
   std::uint64_t size_ = 0;
   bool begun_ = false;
