@@ -35,6 +35,14 @@ void Storage::prefer_huge_pages() const {
   static_cast<void>(madvise(data_, size_, MADV_HUGEPAGE));
 }
 
+void copy_differences(std::span<std::byte> to, std::span<const std::byte> from) {
+  for (std::size_t at = 0; at < from.size(); at += kPageSize) {
+    const std::size_t size = std::min<std::size_t>(kPageSize, from.size() - at);
+    if (std::memcmp(to.data() + at, from.data() + at, size) != 0)
+      std::memcpy(to.data() + at, from.data() + at, size);
+  }
+}
+
 PageCount CountedContents::movable_pages(Pfn begin, Pfn end) {
   // Counts are kept by pageblock; a zone that begins inside one owns all that is counted there.
   const Pfn block = begin.align_down(Order{kPageblockOrder});
@@ -52,7 +60,7 @@ Image::Image(const MachineConfig& config)
 Image Image::copy() const {
   Image other;
   other.storage_ = Storage{storage_.bytes().size()};
-  std::memcpy(other.storage_.bytes().data(), storage_.bytes().data(), storage_.bytes().size());
+  copy_differences(other.storage_.bytes(), storage_.bytes());
   other.machine_ = std::make_unique<Machine>(other.storage_.bytes());
   if (contents_) {
     other.contents_ = std::make_unique<CountedContents>(*contents_);

@@ -30,6 +30,10 @@ class Storage {
   std::size_t size_ = 0;
 };
 
+/// Makes `to` equal to `from`, which is as long. What is equal already is not written: memory that neither has touched
+/// stays untouched.
+void copy_differences(std::span<std::byte> to, std::span<const std::byte> from);
+
 /// The pages of each pageblock that could be migrated, as numbers: what a snapshot says of them.
 class CountedContents final : public PageContents {
  public:

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "mmbox/lab/generations/generations.h"
@@ -364,7 +363,7 @@ void RecordedState::copy_lists_to(Machine& engine) const {
   const std::span<const std::byte> bytes = image_.machine().bytes();
   const auto* const first = reinterpret_cast<const std::byte*>(&from.env.map.pageblock(0));
   const auto size = static_cast<std::size_t>(bytes.data() + bytes.size() - first);
-  std::memcpy(&to.env.map.pageblock(0), first, size);
+  copy_differences({reinterpret_cast<std::byte*>(&to.env.map.pageblock(0)), size}, {first, size});
   for (std::size_t i = 0; i < from.zones.size(); ++i) {
     const ZoneState& source = from.zones[i];
     ZoneState& target = to.zones[i];
