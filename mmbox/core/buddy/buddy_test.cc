@@ -317,6 +317,15 @@ TEST(Fallback, MovedBlocksGoToTheTail) {
   EXPECT_EQ(m.list(2, Unmovable), (SmallMachine::Pfns{516, 32, 64}));
 }
 
+TEST(Fallback, APageblockIsMovedToItsVeryLastPage) {
+  SmallMachine m;
+  m.free_block(0, 0);
+  m.free_block(511, 0);
+  m.free_block(512, 0);
+  EXPECT_EQ(m.buddy().move_freepages_block(m.index(100), Unmovable), PageCount{2});
+  EXPECT_EQ(m.lists(), "o0 Unmovable [0, 511] o0 Movable [512]");
+}
+
 TEST(Fallback, APageblockThatReachesBeyondTheZoneIsNotMoved) {
   SmallMachine m{SmallConfig{.zones = {{.start = 0, .pages = 700}}}};
   m.free_block(600, 3);
@@ -489,6 +498,14 @@ TEST(Buddy, MergingBelowPageblockOrderDoesNotLookAtTypes) {
   m.free_block(0, 3, HighAtomic);
   m.free_direct(8, 3);
   EXPECT_EQ(m.lists(), "o4 Movable [0]");
+}
+
+TEST(Buddy, HalvesOfAPageblockJoinWhateverTypeTheyComeBackUnder) {
+  SmallMachine m;  // the per-cpu list still knows the page as Movable
+  m.set_type(0, HighAtomic);
+  m.free_block(256, 8, HighAtomic);
+  m.buddy().free_one_page(m.index(0), 8, Movable);
+  EXPECT_EQ(m.lists(), "o9 Movable [0]");
 }
 
 TEST(Buddy, MergeablePageblocksJoinAtOrderTenAndKeepTheirTypes) {
