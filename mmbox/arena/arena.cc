@@ -34,13 +34,6 @@ constexpr Gfp mobility_mask(Mobility mobility) {
   return Gfp{};
 }
 
-constexpr Migratetype type_of(Mobility mobility) {
-  return static_cast<Migratetype>(mobility);
-}
-static_assert(type_of(Mobility::Unmovable) == Migratetype::Unmovable &&
-              type_of(Mobility::Movable) == Migratetype::Movable &&
-              type_of(Mobility::Reclaimable) == Migratetype::Reclaimable);
-
 constexpr Gfp effort_mask(Effort effort) {
   switch (effort) {
     case Effort::NoWait: return gfp::kNowait | gfp::kNoWarn;
@@ -260,21 +253,10 @@ void Arena::make_machine(const ArenaOptions& options) {
 
 // ------------------------------------------------------------- taking
 
-Result<void*, AllocFailure> Arena::try_allocate(Order order, Mobility mobility) {
-  if (order.raw() <= kMaxPageOrder && !hooks_.any) [[likely]] {
-    const FrameIndex index = front_.take(order.raw(), type_of(mobility), current_cpu());
-    if (index != kNil) [[likely]] {
-      map().set_state(index, order.raw(), FrameState::allocated(order.raw(), FrameState::Compound::No));
-      return address_of(Pfn{index});
-    }
-  }
-  return allocate_past_front(order, mobility);
-}
-
 Result<void*, AllocFailure> Arena::allocate_past_front(Order order, Mobility mobility) {
   if (!hooks_.any) {
     const Gfp gfp = mobility_mask(mobility) | effort_mask(Effort::Normal);
-    const AllocResult got = order == Order{0} ? take_and_stock(gfp, type_of(mobility))
+    const AllocResult got = order == Order{0} ? take_and_stock(gfp, migratetype_of(mobility))
                                               : machine_->alloc({.gfp = gfp, .order = order, .cpu = cpu()});
     if (got) [[likely]]
       return address_of(*got);
@@ -320,7 +302,8 @@ Result<Pfn, AllocFailure> Arena::take(Order order, const Want& want) {
   const Request request{.gfp = mask_of(want), .order = taken, .cpu = cpu(), .node = want.node};
   const bool may_be_any = !want.node && !want.this_node && taken.raw() <= kMaxPageOrder;
   const FrameIndex index =
-      may_be_any ? front_.take(taken.raw(), type_of(want.mobility), static_cast<unsigned>(request.cpu.raw())) : kNil;
+      may_be_any ? front_.take(taken.raw(), migratetype_of(want.mobility), static_cast<unsigned>(request.cpu.raw()))
+                 : kNil;
   if (index != kNil)
     map().set_state(index, taken.raw(), FrameState::allocated(taken.raw(), FrameState::Compound::No));
   AllocResult got = index != kNil ? AllocResult{Pfn{index}} : machine_->alloc(request);
@@ -421,19 +404,6 @@ std::size_t Arena::allocate_bulk(std::span<void*> out, const Want& want) {
 }
 
 // ------------------------------------------------------------- giving back
-
-void Arena::free(void* block, Order order) {
-  const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(block) - base_;
-  const auto index = static_cast<FrameIndex>(offset / kPageSize);
-  if (racy(takes_care_) || offset >= bytes_ || order.raw() > kMaxPageOrder || offset % kPageSize != 0 ||
-      !map().state(index, order.raw()).is_allocated_as(order.raw())) [[unlikely]] {
-    free_with_care(block, order);
-    return;
-  }
-  if (front_.put(map(), index, order.raw(), current_cpu())) [[likely]]
-    return;
-  release(Pfn{index}, order.raw());
-}
 
 void Arena::free_with_care(void* block, Order order) {
   const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(block);

@@ -64,6 +64,13 @@ enum class Mobility : std::uint8_t {
   Movable,      ///< may be moved by its owner; keep it away from what cannot
   Reclaimable,  ///< can be freed by a Shrinker
 };
+/// The engine's name for it.
+[[nodiscard]] constexpr Migratetype migratetype_of(Mobility mobility) {
+  return static_cast<Migratetype>(mobility);
+}
+static_assert(migratetype_of(Mobility::Unmovable) == Migratetype::Unmovable &&
+              migratetype_of(Mobility::Movable) == Migratetype::Movable &&
+              migratetype_of(Mobility::Reclaimable) == Migratetype::Reclaimable);
 
 /// How far an allocation may go. Source: GFP_NOWAIT, GFP_ATOMIC, GFP_KERNEL and its modifiers.
 enum class Effort : std::uint8_t {
@@ -139,7 +146,8 @@ class Arena {
   // ------------------------------------------------------------- blocks by address
 
   /// A block of 2^order pages, aligned to its size, or why there is none.
-  [[nodiscard]] Result<void*, AllocFailure> try_allocate(Order order, Mobility mobility = Mobility::Unmovable);
+  [[nodiscard, gnu::always_inline]] Result<void*, AllocFailure> try_allocate(Order order,
+                                                                             Mobility mobility = Mobility::Unmovable);
   [[nodiscard]] Result<void*, AllocFailure> try_allocate(Order order, const Want& want);
   /// The same for a number of bytes: the smallest block that holds them. Past 4 MiB a run of whole pageblocks.
   [[nodiscard]] Result<void*, AllocFailure> try_allocate_bytes(std::size_t bytes, const Want& want = {});
@@ -151,7 +159,7 @@ class Arena {
   std::size_t allocate_bulk(std::span<void*> out, const Want& want = {});
 
   /// Misuse: see MisuseKind. A null pointer is nothing to free.
-  void free(void* block, Order order);
+  [[gnu::always_inline]] void free(void* block, Order order);
   /// Looks the order up.
   void free(void* block);
   /// What came from try_allocate_bytes() with as many bytes.
@@ -292,5 +300,28 @@ class Block {
   void* memory_ = nullptr;
   Order order_{0};
 };
+
+inline Result<void*, AllocFailure> Arena::try_allocate(Order order, Mobility mobility) {
+  if (order.raw() <= kMaxPageOrder && !hooks_.any) [[likely]] {
+    const FrameIndex index = front_.take(order.raw(), migratetype_of(mobility), current_cpu());
+    if (index != kNil) [[likely]] {
+      map().set_state(index, order.raw(), FrameState::allocated(order.raw(), FrameState::Compound::No));
+      return address_of(Pfn{index});
+    }
+  }
+  return allocate_past_front(order, mobility);
+}
+
+inline void Arena::free(void* block, Order order) {
+  const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(block) - base_;
+  const auto index = static_cast<FrameIndex>(offset / kPageSize);
+  if (racy(takes_care_) || offset >= bytes_ || order.raw() > kMaxPageOrder || offset % kPageSize != 0 ||
+      !map().state(index, order.raw()).is_allocated_as(order.raw())) [[unlikely]] {
+    free_with_care(block, order);
+    return;
+  }
+  if (!front_.put(map(), index, order.raw(), current_cpu())) [[unlikely]]
+    release(Pfn{index}, order.raw());
+}
 
 }  // namespace mmbox
