@@ -39,6 +39,9 @@ struct Answer {
   lab::RequestOutlook least;
   lab::RequestOutlook most;
   std::size_t layouts = 0;  ///< 0: from an exact snapshot
+  [[nodiscard]] std::string tries() const {
+    return layouts > 1 ? fmt::format("{} layouts", layouts) : fmt::format("{} draws", lab::kDraws);
+  }
   std::vector<std::string> lacks;
 };
 
@@ -68,7 +71,9 @@ lab::Expected<Answer> answer_of(const Options& options, Gfp gfp, std::uint64_t m
     return outlook.error();
   Answer answer;
   answer.source = moment->snapshot.label;
-  answer.outlook = std::move(*outlook);
+  answer.outlook = answer.least = answer.most = std::move(*outlook);
+  answer.least.after_reclaim = answer.outlook.least_after_reclaim;
+  answer.most.after_reclaim = answer.outlook.most_after_reclaim;
   return answer;
 }
 
@@ -77,8 +82,8 @@ void write_text(const Answer& answer, unsigned order, std::ostream& out) {
                      answer.source, order);
   const auto row = [&](std::uint64_t lab::RequestOutlook::*number, const std::string& words) {
     out << fmt::format("  {:>6}  {}", answer.outlook.*number, words);
-    if (answer.layouts > 1)
-      out << fmt::format(", {} to {} in {} layouts", answer.least.*number, answer.most.*number, answer.layouts);
+    if (answer.layouts > 1 || answer.least.*number != answer.most.*number)
+      out << fmt::format(", {} to {} in {}", answer.least.*number, answer.most.*number, answer.tries());
     out << '\n';
   };
   row(&lab::RequestOutlook::now, "now, from the free lists");
@@ -91,7 +96,10 @@ void write_text(const Answer& answer, unsigned order, std::ostream& out) {
   for (const std::string& lack : answer.lacks)
     out << "not known: " << lack << '\n';
   if (answer.layouts > 1)
-    out << "uncertain: what lies where was drawn by chance; four of seven recorded machines came out within 15 %\n";
+    out << "uncertain: what lies where was drawn by chance\n";
+  if (answer.least.after_reclaim != answer.most.after_reclaim)
+    out << "uncertain: which cached pages are the oldest, and who has the CPU when, was drawn by chance; real machines "
+           "made alike differed by half\n";
 }
 
 nlohmann::ordered_json to_json(const Answer& answer, unsigned order) {
@@ -108,14 +116,16 @@ nlohmann::ordered_json to_json(const Answer& answer, unsigned order) {
                               {"evicted_pages", answer.outlook.evicted_pages},
                               {"blocked_runs", answer.outlook.blocked_runs},
                               {"obstacle_pages", obstacles}};
-  if (answer.layouts == 0)
-    return json;
-  json["layouts"] = answer.layouts;
+  if (answer.layouts <= 1)
+    json["draws"] = lab::kDraws;
+  if (answer.layouts > 0)
+    json["layouts"] = answer.layouts;
   for (const auto& [name, outlook] : {std::pair{"least", &answer.least}, std::pair{"most", &answer.most}})
     json[name] = {{"now", outlook->now},
                   {"after_compaction", outlook->after_compaction},
                   {"after_reclaim", outlook->after_reclaim}};
-  json["not_known"] = answer.lacks;
+  if (answer.layouts != 0)
+    json["not_known"] = answer.lacks;
   return json;
 }
 

@@ -143,6 +143,8 @@ class OomPolicy {
 class Waiter {
  public:
   virtual void wait_tick() = 0;
+  /// The request lets others run, and goes on as soon as it may. Source: cond_resched().
+  virtual void yield() { wait_tick(); }
 
  protected:
   ~Waiter() = default;

@@ -99,7 +99,7 @@ template <SyncPolicy S>
     retry = watermark_ok(generation.watermark.rule, context.order, zone.mark(0), flags, numbers, ZoneBlocks{zone});
   }
   if (machine.hosts.waiter != nullptr)
-    machine.hosts.waiter->wait_tick();
+    machine.hosts.waiter->yield();
   if (!retry && generation.slow.last_unreserve == LastUnreserve::OnEveryNo)
     retry = unreserve_highatomic<S>(machine, context, UnreserveForce::TakeLast);
   return retry;

@@ -7,28 +7,6 @@
 namespace mmbox {
 namespace {
 
-/// The boosts of some zones when kswapd began. They are taken off when it is done, whatever it could do for them.
-class Boosts {
- public:
-  explicit Boosts(std::span<const ZoneState> zones) {
-    for (std::size_t i = 0; i < zones.size(); ++i)
-      pages_[i] = zones[i].watermark_boost;
-  }
-  [[nodiscard]] std::uint64_t pages() const {
-    std::uint64_t sum = 0;
-    for (const std::int64_t pages : pages_)
-      sum += static_cast<std::uint64_t>(pages);
-    return sum;
-  }
-  void take_off(std::span<ZoneState> zones) const {
-    for (std::size_t i = 0; i < zones.size(); ++i)
-      zones[i].watermark_boost -= zones[i].watermark_boost < pages_[i] ? zones[i].watermark_boost : pages_[i];
-  }
-
- private:
-  std::array<std::int64_t, kMaxZoneTypes> pages_{};
-};
-
 /// Pages that one pass is content with.
 std::uint64_t target_of(std::span<const ZoneState> zones) {
   std::uint64_t pages = 0;
@@ -41,100 +19,125 @@ std::uint64_t target_of(std::span<const ZoneState> zones) {
 }  // namespace
 
 KswapdRun Reclaim::run_kswapd(NodeId id, CpuId cpu) {
-  KswapdRun run;
-  NodeState& node = machine_.nodes[id.raw()];
-  KswapdState& state = node.kswapd;
-  if (!state.running)
-    return run;
-  const Order asked{state.order};
-  const ZoneIndex highest{state.highest == KswapdState::kNoZone ? machine_.zone_types.size() - 1 : state.highest};
-  // From here on others ask for the next run.
-  state.order = 0;
-  state.highest = KswapdState::kNoZone;
-  run.order = asked;
-  if (state.failures < kMaxReclaimRetries)
-    balance(node, highest, cpu, run);
-  go_to_sleep(node, asked, highest, run);
+  if (!machine_.nodes[id.raw()].kswapd.running)
+    return {};
+  KswapdRun run = begin_kswapd(id);
+  static_cast<void>(let_kswapd_work(id, cpu, run, ~std::uint64_t{0}));
+  let_kswapd_rest(id, run);
   return run;
 }
 
-void Reclaim::balance(NodeState& node, ZoneIndex highest, CpuId cpu, KswapdRun& run) {
+KswapdRun Reclaim::begin_kswapd(NodeId id) {
+  KswapdRun run;
+  KswapdState& state = machine_.nodes[id.raw()].kswapd;
+  run.order = run.asked = Order{state.order};
+  run.highest = ZoneIndex{state.highest == KswapdState::kNoZone ? machine_.zone_types.size() - 1 : state.highest};
+  // From here on others ask for the next run.
+  state.order = 0;
+  state.highest = KswapdState::kNoZone;
+  if (state.failures >= kMaxReclaimRetries)
+    return run;
   run.ran = true;
+  run.priority = kFirstPriority;
   count_event(machine_.events->pageoutrun);
-  const std::span<ZoneState> zones = zones_of(node.id, highest);
-  const Boosts boosts{zones};
-  std::uint64_t boost_left = boosts.pages();
-  for (ZoneState& zone : zones)
+  for (ZoneState& zone : zones_of(id, run.highest)) {
+    run.boosts[zone.index.raw()] = zone.watermark_boost;
+    run.boost_left += static_cast<std::uint64_t>(zone.watermark_boost);
     zone.flags |= zone_flag::kReclaimActive;
+  }
+  return run;
+}
+
+bool Reclaim::let_kswapd_work(NodeId id, CpuId cpu, KswapdRun& run, std::uint64_t enough) {
+  if (!run.ran)
+    return true;
+  NodeState& node = machine_.nodes[id.raw()];
+  const std::uint64_t before = run.reclaimed;
   const ReclaimParts all = parts();
-  unsigned priority = kFirstPriority;
-  bool is_done = false;
-  while (!is_done && priority >= 1) {
-    const bool balanced = node_balanced(machine_, node.id, run.order, highest);
-    if (balanced && boost_left == 0)
+  bool is_in_vain = false;
+  while (!is_in_vain && run.priority >= 1) {
+    if (run.reclaimed - before >= enough)
+      return false;
+    const bool balanced = node_balanced(machine_, id, run.order, run.highest);
+    if (balanced && run.boost_left == 0)
       break;
-    if (!balanced && boost_left > 0) {
+    if (!balanced && run.boost_left > 0) {
       // Memory is short: there is no time for spare pages.
-      boost_left = 0;
-      priority = kFirstPriority;
+      run.boost_left = 0;
+      run.priority = kFirstPriority;
       continue;
     }
     // Spare pages are not worth a write.
-    const bool for_boost = boost_left > 0;
+    const bool for_boost = run.boost_left > 0;
     const ReclaimEffort effort{.by = ReclaimEffort::By::Kswapd,
                                .gfp = gfp::kKernel,
                                .order = run.order,
-                               .highest = highest,
+                               .highest = run.highest,
                                .cpu = cpu,
-                               .target = target_of(zones),
+                               .target = target_of(zones_of(id, run.highest)),
                                .may_write = !for_boost,
                                .may_swap = !for_boost};
     ReclaimProgress progress;
-    NodePass pass{all, node.id, effort, priority, progress};
+    NodePass pass{all, id, effort, run.priority, progress};
     pass.age_anon();
     pass.run();
     run.reclaimed += progress.reclaimed;
     // Enough pages are free to make the block from: that is compaction's work.
     if (run.reclaimed >= static_cast<std::uint64_t>(compact_gap(run.order)))
       run.order = Order{0};
-    boost_left -= lesser(boost_left, progress.reclaimed);
+    run.boost_left -= lesser(run.boost_left, progress.reclaimed);
     if (progress.reclaimed == 0) {
-      is_done = for_boost;
-      --priority;
-    } else if (progress.scanned < effort.target && !(for_boost && priority == kHardPriority)) {
-      --priority;
+      is_in_vain = for_boost;
+      --run.priority;
+    } else if (progress.scanned < effort.target && !(for_boost && run.priority == kHardPriority)) {
+      --run.priority;
     }
   }
-  if (run.reclaimed == 0 && (is_done || priority == 0))
+  if (run.reclaimed == 0 && (is_in_vain || run.priority == 0))
     ++node.kswapd.failures;
-  for (ZoneState& zone : zones)
-    zone.flags &= ~zone_flag::kReclaimActive;
-  if (boosts.pages() == 0)
-    return;
-  boosts.take_off(zones);
-  if (machine_.hosts.compactor != nullptr)
-    machine_.hosts.compactor->wake_kcompactd(node.id, Order{kPageblockOrder}, highest);
+  end_kswapd_work(node, run);
+  return true;
 }
 
-void Reclaim::go_to_sleep(NodeState& node, Order asked, ZoneIndex highest, KswapdRun& run) {
-  KswapdState& state = node.kswapd;
+/// Takes the boosts off, whatever could be done for them.
+void Reclaim::end_kswapd_work(NodeState& node, const KswapdRun& run) {
+  bool any = false;
+  for (ZoneState& zone : zones_of(node.id, run.highest)) {
+    zone.flags &= ~zone_flag::kReclaimActive;
+    const std::int64_t boost = run.boosts[zone.index.raw()];
+    zone.watermark_boost -= zone.watermark_boost < boost ? zone.watermark_boost : boost;
+    any = any || boost > 0;
+  }
+  if (any && machine_.hosts.compactor != nullptr)
+    machine_.hosts.compactor->wake_kcompactd(node.id, Order{kPageblockOrder}, run.highest);
+}
+
+void Reclaim::let_kswapd_rest(NodeId id, KswapdRun& run) {
+  KswapdState& state = machine_.nodes[id.raw()].kswapd;
+  run.balanced = node_balanced(machine_, id, run.order, run.highest);
+  // Once it has left a block to compaction, it may sleep over single pages. Otherwise the block is forgotten, whether
+  // there is one or not: recorded, what others have asked for since decides, and what kcompactd hears of.
+  const bool left_it = run.order < run.asked;
+  const Order asked = left_it ? run.asked : Order{state.order};
+  const Order order = left_it ? run.order : asked;
+  ZoneIndex highest = run.highest;
+  if (!left_it && state.highest != KswapdState::kNoZone)
+    highest = ZoneIndex{state.highest};
   const auto may_sleep = [&] {
-    run.balanced = node_balanced(machine_, node.id, run.order, highest);
-    return run.balanced || state.failures >= kMaxReclaimRetries;
+    return node_balanced(machine_, id, order, highest) || state.failures >= kMaxReclaimRetries;
   };
   const auto stay_awake = [&] {
     state.running = true;
-    if (state.order < asked.raw())
-      state.order = static_cast<std::uint8_t>(asked.raw());
-    if (state.highest == KswapdState::kNoZone || state.highest < highest.raw())
+    if (state.highest == KswapdState::kNoZone)
       state.highest = static_cast<std::uint8_t>(highest.raw());
   };
   if (!may_sleep())
     return stay_awake();
-  marks_[node.id.raw()] = {};
+  marks_[id.raw()] = {};
   if (Compactor* compactor = machine_.hosts.compactor) {
-    compactor->reset_skip_hints(node.id);
-    compactor->wake_kcompactd(node.id, asked, highest);
+    compactor->reset_skip_hints(id);
+    if (asked > Order{0})
+      compactor->wake_kcompactd(id, asked, highest);
   }
   state.running = false;
   // A first, short sleep shows whether the peace lasts.

@@ -13,12 +13,17 @@
 
 namespace mmbox {
 
-/// What one turn of a kswapd came to.
+/// What one run of a kswapd came to, and where it is if it is not over.
 struct KswapdRun {
   bool ran = false;             ///< it was awake and not without hope
   bool balanced = false;        ///< some zone is above HIGH for `order`
   std::uint64_t reclaimed = 0;  ///< pages
   Order order{0};               ///< that it worked for in the end
+  Order asked{0};               ///< that it was woken for
+  ZoneIndex highest{0};         ///< the same
+  unsigned priority = 0;        ///< of the next pass
+  std::uint64_t boost_left = 0;
+  std::array<std::int64_t, kMaxZoneTypes> boosts{};  ///< of the zones up to `highest` when it began
 };
 
 /// Reclaim for a machine that does one thing at a time.
@@ -40,8 +45,13 @@ class Reclaim final : public Reclaimer {
   PageCount reclaimable_pages(ZoneId zone) override;
 
   /// One turn of a node's kswapd, if it is awake: works until the node is balanced or nothing more is to be had, and
-  /// goes to sleep if it may. Not balanced and not hopeless, it is awake still.
+  /// goes to sleep if it may: it is balanced for what was asked meanwhile, single pages if nothing was, or hopeless.
   KswapdRun run_kswapd(NodeId node, CpuId cpu);
+  /// The parts of a run, for a host that lets others work in between. kswapd is awake until it rests.
+  KswapdRun begin_kswapd(NodeId node);
+  /// Goes on until the work is done (true), or at least `enough` pages were freed.
+  bool let_kswapd_work(NodeId node, CpuId cpu, KswapdRun& run, std::uint64_t enough);
+  void let_kswapd_rest(NodeId node, KswapdRun& run);
 
   /// Dirty file pages that were left to the flusher threads. Source: nr_vmscan_immediate_reclaim, by node.
   [[nodiscard]] std::uint64_t immediate_reclaim(NodeId node) const { return immediate_[node.raw()]; }
@@ -61,8 +71,7 @@ class Reclaim final : public Reclaimer {
   [[nodiscard]] bool is_killed_waiting_for_kswapd(const AllocContext& context);
   [[nodiscard]] bool has_reserves(const NodeState& node, ZoneIndex highest);
 
-  void balance(NodeState& node, ZoneIndex highest, CpuId cpu, KswapdRun& run);
-  void go_to_sleep(NodeState& node, Order asked, ZoneIndex highest, KswapdRun& run);
+  void end_kswapd_work(NodeState& node, const KswapdRun& run);
   [[nodiscard]] std::span<ZoneState> zones_of(NodeId node, ZoneIndex highest) const;
 
   const MachineView& machine_;

@@ -738,7 +738,7 @@ TEST_F(KswapdTest, ItStaysAwakeUntilTheNodeIsBalancedOrHopeless) {
   wake(3);
   EXPECT_FALSE(reclaim.run_kswapd(NodeId{0}, CpuId{0}).balanced);
   EXPECT_TRUE(kswapd().running);
-  EXPECT_EQ(kswapd().order, 3) << "and works for the same";
+  EXPECT_EQ(kswapd().order, 0) << "for single pages: nobody has asked for a block since";
   EXPECT_EQ(kswapd().highest, m.zone().index.raw());
 }
 
@@ -829,15 +829,49 @@ TEST_F(KswapdTest, GoingToSleepItTurnsToCompaction) {
     void reset_skip_hints(NodeId) override { ++resets; }
   } compactor;
   m->set_hosts({.reclaimer = &reclaim, .compactor = &compactor, .oom = nullptr, .waiter = nullptr});
-  m.free_block(2048, 10);
-  wake(3);
-  static_cast<void>(reclaim.run_kswapd(NodeId{0}, CpuId{0}));
-  EXPECT_THAT(compactor.orders, ElementsAre(3));
+  m.pageset().high = 0;
+  m.pageset().batch = 1;
+  put(1, 1500, LruList::InactiveFile);
+  wake(2);
+  EXPECT_EQ(reclaim.run_kswapd(NodeId{0}, CpuId{0}).order, Order{0});
+  EXPECT_THAT(compactor.orders, ElementsAre(2)) << "which it has left to compaction";
   EXPECT_EQ(compactor.resets, 1u);
   m.zone().watermark_boost = 1;
-  wake(2);
+  wake();
   static_cast<void>(reclaim.run_kswapd(NodeId{0}, CpuId{0}));
-  EXPECT_THAT(compactor.orders, ElementsAre(3, 9, 2)) << "whole pageblocks for a boost";
+  EXPECT_THAT(compactor.orders, ElementsAre(2, 9)) << "whole pageblocks for a boost";
+}
+
+TEST_F(KswapdTest, ARunInPiecesIsTheSameRun) {
+  m.pageset().high = 0;
+  m.pageset().batch = 1;
+  put(0, 2000, LruList::InactiveFile);
+  wake();
+  KswapdRun run = reclaim.begin_kswapd(NodeId{0});
+  unsigned pieces = 1;
+  while (!reclaim.let_kswapd_work(NodeId{0}, CpuId{0}, run, 1)) {
+    EXPECT_TRUE(kswapd().running) << "it is awake until it rests";
+    ++pieces;
+  }
+  EXPECT_GT(pieces, 2u);
+  reclaim.let_kswapd_rest(NodeId{0}, run);
+  EXPECT_TRUE(run.balanced);
+  EXPECT_FALSE(kswapd().running);
+  EXPECT_EQ(m.view().events->pageoutrun, 1u);
+  EXPECT_EQ(m.view().events->pgsteal_kswapd, run.reclaimed);
+}
+
+TEST_F(KswapdTest, ABlockThatItCouldNotGetDoesNotKeepItAwake) {
+  m.pageset().high = 0;
+  m.pageset().batch = 1;
+  for (std::uint64_t pfn = 0; pfn < 1000; pfn += 2)
+    m.free_block(pfn, 0);
+  wake(3);
+  const KswapdRun run = reclaim.run_kswapd(NodeId{0}, CpuId{0});
+  EXPECT_FALSE(run.balanced);
+  EXPECT_EQ(run.order, Order{3});
+  EXPECT_FALSE(kswapd().running) << "single pages there are";
+  EXPECT_EQ(kswapd().failures, 1);
 }
 
 TEST_F(KswapdTest, ABoostIsTakenOffAgain) {

@@ -44,19 +44,26 @@ struct CompactionOutlook {
 };
 [[nodiscard]] Expected<CompactionOutlook> compaction_outlook(const Moment& moment);
 
+/// Draws of what a snapshot does not tell.
+inline constexpr std::uint64_t kDraws = 15;
+
 /// How many blocks requests of one kind could get, one after the other until the first is refused.
 struct RequestOutlook {
   std::uint64_t now = 0;               ///< from the free lists alone
   std::uint64_t after_compaction = 0;  ///< moving pages if need be
-  std::uint64_t after_reclaim = 0;     ///< and evicting some
-  std::uint64_t moved_pages = 0;       ///< for after_reclaim
+  std::uint64_t after_reclaim = 0;     ///< and evicting some: the median of several draws
+  std::uint64_t least_after_reclaim = 0;
+  std::uint64_t most_after_reclaim = 0;
+  std::uint64_t moved_pages = 0;  ///< for after_reclaim
   std::uint64_t evicted_pages = 0;
   /// Aligned runs of the size that hold pages which neither move nor can be evicted, and those pages, by what they are.
   std::uint64_t blocked_runs = 0;
   std::map<PageUse, std::uint64_t> obstacles;
 };
-/// `most`: no more blocks than this are asked for. Checks: order ≤ kMaxPageOrder.
-[[nodiscard]] Expected<RequestOutlook> request_outlook(const Moment& moment, Order order, Gfp gfp, std::uint64_t most);
+/// `most`: no more blocks than this are asked for. What the snapshot does not tell (asker.h) is drawn `draws` times,
+/// from `seed` on. Checks: order ≤ kMaxPageOrder, draws > 0.
+[[nodiscard]] Expected<RequestOutlook> request_outlook(const Moment& moment, Order order, Gfp gfp, std::uint64_t most,
+                                                       std::uint64_t draws = kDraws, std::uint64_t seed = 1);
 
 /// What is to be reclaimed, in one of three ways.
 struct ReclaimWish {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace mmbox::lab {
 namespace {
 
@@ -17,25 +19,46 @@ struct State {
   std::uint64_t got;  ///< what a real 6.1.192 had in nr_hugepages after 100,000 were asked for
 };
 
+std::string name_of_state(const testing::TestParamInfo<State>& each) {
+  std::string name = each.param.name;
+  std::erase(name, '-');
+  return name;
+}
+
 class HugePages : public testing::TestWithParam<State> {};
 
-TEST_P(HugePages, AreForetoldWithinThreeBlocks) {
+TEST_P(HugePages, AreForetoldWithinFivePercentOrThreeBlocks) {
   const std::string name = GetParam().name;
   const auto moment = load_moment(data("hugepages/" + name + ".log.zst"), name + "-before");
   ASSERT_TRUE(moment) << moment.error().message;
   const auto outlook = request_outlook(*moment, Order{9}, kHugePages, 100'000);
   ASSERT_TRUE(outlook) << outlook.error().message;
-  EXPECT_NEAR(static_cast<double>(outlook->after_reclaim), static_cast<double>(GetParam().got), 3.0);
+  const auto got = static_cast<double>(GetParam().got);
+  EXPECT_NEAR(static_cast<double>(outlook->after_reclaim), got, std::max(3.0, 0.05 * got));
+  EXPECT_LE(outlook->least_after_reclaim, outlook->after_reclaim);
+  EXPECT_LE(outlook->after_reclaim, outlook->most_after_reclaim);
   EXPECT_LE(outlook->now, outlook->after_compaction);
   EXPECT_GT(outlook->obstacles.at(PageUse::Slab), 0u);
 }
 INSTANTIATE_TEST_SUITE_P(Recorded, HugePages,
-                         testing::Values(State{"fresh", 236}, State{"cachefull", 236}, State{"strewn-holes", 41}),
-                         [](const auto& each) {
-                           std::string name = each.param.name;
-                           std::erase(name, '-');
-                           return name;
-                         });
+                         testing::Values(State{"fresh", 236}, State{"cachefull", 236}, State{"holes", 143},
+                                         State{"strewn-holes", 41}),
+                         name_of_state);
+
+/// A full cache gives way as kswapd gets round to it, and the kernel itself differs from run to run.
+class HugePagesOfAFullCache : public HugePages {};
+
+TEST_P(HugePagesOfAFullCache, LieWithinTheDraws) {
+  const std::string name = GetParam().name;
+  const auto moment = load_moment(data("hugepages/" + name + ".log.zst"), name + "-before");
+  ASSERT_TRUE(moment) << moment.error().message;
+  const auto outlook = request_outlook(*moment, Order{9}, kHugePages, 100'000);
+  ASSERT_TRUE(outlook) << outlook.error().message;
+  EXPECT_LE(outlook->least_after_reclaim, GetParam().got);
+  EXPECT_GE(outlook->most_after_reclaim, GetParam().got);
+}
+INSTANTIATE_TEST_SUITE_P(Recorded, HugePagesOfAFullCache,
+                         testing::Values(State{"holes-cache", 104}, State{"strewn-cache", 58}), name_of_state);
 
 TEST(RequestOutlook, IsTheSameEachTime) {
   const auto moment = load_moment(data("hugepages/cachefull.log.zst"), "cachefull-before");

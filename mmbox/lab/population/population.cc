@@ -263,18 +263,62 @@ void Population::adopt_evictable() {
         static_cast<void>(machine_.adopt(pfn, Order{0}));
 }
 
-void Population::keep_lru() {
+void Population::keep_lru(std::optional<LruGuess> guess) {
   keeps_lru_ = true;
-  for (NodeState& node : machine_.view().nodes) {
+  const MachineView& view = machine_.view();
+  const std::size_t types = view.zone_types.size();
+  for (NodeState& node : view.nodes) {
     NodePageStats& stats = node.pages;
     stats.inactive_anon = stats.active_anon = stats.inactive_file = stats.active_file = 0;
+    const std::span<const ZoneState> zones = view.zones.subspan(node.id.raw() * types, types);
+    const std::size_t now = guess ? giving_zone(zones) : types - 1;
+    const LruGuess order = guess.value_or(LruGuess{});
+    // From the oldest on: what this round has not reached, the zones after it, and what it has replaced.
+    add_to_lru(zones[now], order, order.refilled_percent, 100);
+    for (std::size_t nth = 1; nth < types; ++nth)
+      add_to_lru(zones[(now + types - nth) % types], order, 0, 100);
+    add_to_lru(zones[now], order, 0, order.refilled_percent);
   }
-  const std::span<const ZoneState> zones = machine_.view().zones;
-  for (std::size_t nth = zones.size(); nth-- > 0;)
-    for (FrameIndex i = zones[nth].begin; i < zones[nth].end; ++i)
-      if (const PopulationPage& page = pages_[PageCount{i}];
-          is_on_lru(page) && machine_.view().env.map.pageblock(i).zone == zones[nth].id.raw())
-        lru_.add(i, list_of(page));
+}
+
+std::size_t Population::giving_zone(std::span<const ZoneState> zones) const {
+  const ZoneIndex highest{zones.size() - 1};
+  std::size_t first = 0;
+  for (std::size_t i = zones.size(); i-- > 0;) {
+    if (!zones[i].is_populated())
+      continue;
+    const std::int64_t low = zones[i].mark(static_cast<unsigned>(Watermark::Low));
+    if (zone_watermark_ok_safe(machine_.view(), zones[i], Order{0}, low, highest))
+      return i;
+    first = std::max(first, i);
+  }
+  return first;
+}
+
+void Population::add_to_lru(const ZoneState& zone, LruGuess guess, unsigned from_percent, unsigned to_percent) {
+  if (!zone.is_populated() || from_percent == to_percent)
+    return;
+  std::vector<FrameIndex> frames;
+  for (FrameIndex i = zone.begin; i < zone.end; ++i)
+    if (is_on_lru(pages_[PageCount{i}]) && machine_.view().env.map.pageblock(i).zone == zone.id.raw())
+      frames.push_back(i);
+  if (guess.oldest_is_highest)
+    std::reverse(frames.begin(), frames.end());
+  // Small free blocks are used up first, and they lie among pages that stay.
+  if (guess.small_blocks_first)
+    std::stable_partition(frames.begin(), frames.end(), [&](FrameIndex i) { return !can_become_whole(i); });
+  const std::size_t begin = frames.size() * from_percent / 100;
+  const std::size_t end = frames.size() * to_percent / 100;
+  for (std::size_t nth = begin; nth < end; ++nth)
+    lru_.add(frames[nth], list_of(pages_[PageCount{frames[nth]}]));
+}
+
+bool Population::can_become_whole(FrameIndex i) const {
+  const Pfn begin = machine_.view().env.map.pfn(i).align_down(Order{kPageblockOrder});
+  for (Pfn pfn = begin; pfn < begin + PageCount{kPageblockPages}; pfn = pfn + PageCount{1})
+    if (!contains(pfn) || (stays(page(pfn)) && !is_on_lru(page(pfn))))
+      return false;
+  return true;
 }
 
 void Population::tick(PageCount most) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -67,6 +68,17 @@ struct PopulationPage {
 /// True for a page that neither moves nor can be evicted.
 [[nodiscard]] bool stays(const PopulationPage& page);
 
+/// In which order pages came to their lists, which no snapshot tells.
+///
+/// Cached pages fill one zone after the other, from the highest down, and then go round: what is evicted is replaced
+/// where it was. So the zone that gives pages now has the newest ones, and beside them the oldest, which were not
+/// reached yet; the zones behind it follow, as they were filled.
+struct LruGuess {
+  unsigned refilled_percent = 0;    ///< of that zone's pages are the newest; the others are the oldest
+  bool oldest_is_highest = false;   ///< within a zone pages were taken from the highest frame down
+  bool small_blocks_first = false;  ///< and before those the ones in pageblocks with pages that stay
+};
+
 /// What whoever simulates the owners hears of their pages, and answers for them.
 class PopulationWatcher {
  public:
@@ -74,6 +86,8 @@ class PopulationWatcher {
   virtual void evicted(Pfn, const PopulationPage&) {}
   virtual std::span<SlabShrinker* const> shrinkers() { return {}; }
   virtual void wake_flushers() {}
+  /// Compaction of a zone has begun; it has not taken anything yet, and gives way to others.
+  virtual void compaction_began() {}
 
  protected:
   ~PopulationWatcher() = default;
@@ -104,9 +118,9 @@ class Population final : public PageMover, public PageEvictor, public PageConten
 
   /// Tells the machine of the pages that were in use before its time and may be evicted, so that they can be freed.
   void adopt_evictable();
-  /// Puts all pages that may be evicted on LRU lists, and keeps them there. A zone's pages are older than those of
-  /// lower zones, which are turned to once it is full; within a zone the lowest frame is the oldest.
-  void keep_lru();
+  /// Puts all pages that may be evicted on LRU lists, and keeps them there. Without a guess memory was filled just
+  /// once, and each zone from its lowest frame up.
+  void keep_lru(std::optional<LruGuess> guess = std::nullopt);
   [[nodiscard]] Lru& lru() { return lru_; }
   void set_free_swap(PageCount pages) { free_swap_ = pages; }
   /// One of its owners gives back a slot of swap.
@@ -145,6 +159,10 @@ class Population final : public PageMover, public PageEvictor, public PageConten
   bool isolate(Pfn pfn) override;
   void putback(Pfn pfn) override;
   MoveResult move(Pfn from, Pfn to, MoveEffort effort) override;
+  void drain() override {
+    if (watcher_ != nullptr)
+      watcher_->compaction_began();
+  }
   // PageEvictor
   void taken(Pfn pfn) override { page(pfn).is_isolated = true; }
   ReclaimFacts reclaim_facts(Pfn pfn) override;
@@ -166,6 +184,11 @@ class Population final : public PageMover, public PageEvictor, public PageConten
   PageCount movable_pages(Pfn begin, Pfn end) override;
 
  private:
+  /// The zone of a node that a page of cache would come from now: the first that is above its low mark.
+  [[nodiscard]] std::size_t giving_zone(std::span<const ZoneState> zones) const;
+  void add_to_lru(const ZoneState& zone, LruGuess guess, unsigned from_percent, unsigned to_percent);
+  /// True if no page of the frame's pageblock is there for good; one that is pinned now came with the others.
+  [[nodiscard]] bool can_become_whole(FrameIndex i) const;
   [[nodiscard]] std::int64_t& isolated_count(Pfn pfn, const PopulationPage& page);
 
   /// By frame from the first of the machine.

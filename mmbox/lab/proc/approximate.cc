@@ -317,7 +317,8 @@ class ZoneLayout {
                                                         {Cell::ActiveFile, count("nr_zone_active_file")},
                                                         {Cell::DirtyFile, dirty},
                                                         {Cell::Unevictable, count("nr_zone_unevictable")}}};
-    constexpr std::uint64_t kTogether = 16;
+    // Whether pages of a kind lie together was decided long ago: a handful of them, or two whole pageblocks.
+    const std::uint64_t together = std::uint64_t{16} << random_.below(7);
     Cell cell = Cell::Kernel;
     std::uint64_t run = 0;
     for (Cell& place : cells_) {
@@ -335,7 +336,7 @@ class ZoneLayout {
         }
         // Numbers that do not add up leave pages of which nothing is known.
         cell = which < left.size() ? left[which].first : Cell::Kernel;
-        run = which < left.size() ? std::min(kTogether, left[which].second) : kTogether;
+        run = which < left.size() ? std::min(together, left[which].second) : together;
         if (which < left.size())
           left[which].second -= run;
       }
@@ -657,12 +658,14 @@ Expected<Moment> approximate_moment(const ProcState& state, std::uint64_t seed) 
 
 Expected<ApproximateOutlook> approximate_outlook(const ProcState& state, Order order, Gfp gfp, std::uint64_t most,
                                                  std::size_t layouts) {
+  // Beside where pages lie, what no machine tells is drawn in each.
+  const std::uint64_t draws = layouts == 1 ? kDraws : 3;
   std::vector<RequestOutlook> all;
   for (std::size_t seed = 1; seed <= layouts; ++seed) {
     const auto moment = approximate_moment(state, seed);
     if (!moment)
       return moment.error();
-    auto outlook = request_outlook(*moment, order, gfp, most);
+    auto outlook = request_outlook(*moment, order, gfp, most, draws, seed * 100);
     if (!outlook)
       return outlook.error();
     all.push_back(std::move(*outlook));
@@ -679,6 +682,8 @@ Expected<ApproximateOutlook> approximate_outlook(const ProcState& state, Order o
        {&RequestOutlook::now, &RequestOutlook::after_compaction, &RequestOutlook::moved_pages,
         &RequestOutlook::evicted_pages, &RequestOutlook::blocked_runs, &RequestOutlook::after_reclaim})
     merge(number);
+  result.least.after_reclaim = std::ranges::min(all, {}, &RequestOutlook::least_after_reclaim).least_after_reclaim;
+  result.most.after_reclaim = std::ranges::max(all, {}, &RequestOutlook::most_after_reclaim).most_after_reclaim;
   // Kinds are counts of the kernel's, the same in each layout.
   result.middle.obstacles = all[all.size() / 2].obstacles;
   return result;

@@ -1,0 +1,136 @@
+#include "mmbox/lab/population/asker.h"
+
+#include <utility>
+
+namespace mmbox::lab {
+namespace {
+
+/// Pages that kswapd frees on average before others are due. Recorded, 63 times in 136,000 pages, on an emulated CPU;
+/// it is a matter of speed.
+constexpr std::uint64_t kPagesOfAShare = 2'200;
+constexpr std::uint64_t kShareStep = 50;  ///< how finely that is drawn
+/// Time that a block and a moved page take. Recorded, on the same CPU.
+constexpr std::uint64_t kBlockNs = 5'000'000;
+constexpr std::uint64_t kMoveNs = 15'000;
+/// kcompactd looks around this often, and less often after work that was in vain. Source: 07 §10.
+constexpr std::uint64_t kProactiveNs = 500'000'000;
+constexpr std::uint64_t kProactivePause = 64;
+
+}  // namespace
+
+Asker::Asker(Machine& machine, const PageDump& dump, bool compacts, bool reclaims, std::uint64_t seed)
+    : machine_(machine),
+      reclaims_(reclaims),
+      random_(seed),
+      pages_(machine, dump),
+      compaction_(machine.view(), pages_),
+      reclaim_(machine.view(), pages_.lru(), pages_) {
+  pages_.adopt_evictable();
+  look_around_ns_ = random_.below(kProactiveNs);
+  const auto refilled = static_cast<unsigned>(random_.below(101));
+  pages_.keep_lru(LruGuess{.refilled_percent = refilled, .oldest_is_highest = heads(), .small_blocks_first = true});
+  pages_.set_watcher(this);
+  machine.set_contents(&pages_);
+  machine.set_hosts({.reclaimer = reclaims ? this : nullptr,
+                     .compactor = compacts ? this : nullptr,
+                     .oom = nullptr,
+                     .waiter = reclaims ? this : nullptr});
+}
+
+Asker::~Asker() {
+  machine_.set_hosts({});
+  machine_.set_contents(nullptr);
+}
+
+std::uint64_t Asker::take(Order order, Gfp gfp, std::uint64_t most) {
+  std::uint64_t blocks = 0;
+  for (; blocks < most; ++blocks) {
+    const AllocResult block =
+        machine_.alloc({.gfp = gfp, .order = order, .cpu = CpuId{0}, .node = {}, .nodemask = {}, .task = nullptr});
+    if (!block)
+      break;
+    PopulationPage page;
+    page.use = PageUse::Kernel;
+    page.order = static_cast<std::uint8_t>(order.raw());
+    page.is_compound = gfp.has(gfp::kComp) && order > Order{0};
+    pages_.put(*block, page);
+    if (!reclaims_)
+      continue;
+    run_those_woken();
+    if (heads())
+      run_those_awake();
+    look_around();
+  }
+  return blocks;
+}
+
+void Asker::look_around() {
+  const std::uint64_t moved = machine_.view().events->pgmigrate_success;
+  now_ns_ += kBlockNs + kMoveNs * (moved - std::exchange(moved_, moved));
+  if (now_ns_ < look_around_ns_)
+    return;
+  look_around_ns_ = now_ns_ + kProactiveNs;
+  in_daemon_ = true;
+  for (const NodeState& node : machine_.view().nodes)
+    if (compaction_.run_proactively(node.id, CpuId{0}) == ProactiveOutcome::NoProgress)
+      look_around_ns_ = now_ns_ + kProactivePause * kProactiveNs;
+  in_daemon_ = false;
+}
+
+void Asker::wait_tick() {
+  // A daemon that waits lets the disk go on; a task that sleeps lets everybody.
+  if (!in_daemon_)
+    run_those_awake();
+  pages_.tick();
+}
+
+PageCount Asker::direct_reclaim(const AllocContext& context) {
+  run_those_woken();
+  return reclaim_.direct_reclaim(context);
+}
+
+CompactOutcome Asker::direct_compact(const AllocContext& context, CompactPriority priority) {
+  const VmEvents& events = *machine_.view().events;
+  const std::uint64_t scanned = events.compact_migrate_scanned;
+  const CompactOutcome outcome = compaction_.direct_compact(context, priority);
+  const bool took_long = outcome.result == CompactResult::Complete || outcome.result == CompactResult::PartialSkipped;
+  if (reclaims_ && took_long && events.compact_migrate_scanned > scanned)
+    run_those_awake();
+  return outcome;
+}
+
+void Asker::run_those_woken() {
+  if (in_daemon_)
+    return;
+  for (const NodeState& node : machine_.view().nodes)
+    if (std::exchange(daemons_[node.id.raw()].was_just_woken, false))
+      run_kswapd(node.id);
+}
+
+void Asker::run_those_awake() {
+  for (const NodeState& node : machine_.view().nodes)
+    run_kswapd(node.id);
+}
+
+void Asker::run_kswapd(NodeId id) {
+  if (in_daemon_)
+    return;
+  Daemon& kswapd = daemons_[id.raw()];
+  if (!kswapd.run && !machine_.view().nodes[id.raw()].kswapd.running)
+    return;
+  in_daemon_ = true;
+  if (!kswapd.run)
+    kswapd.run = reclaim_.begin_kswapd(id);
+  // Others become due at any time, however long it has had the CPU.
+  std::uint64_t share = 0;
+  while (!random_.chance(1'000'000 * kShareStep / kPagesOfAShare))
+    share += kShareStep;
+  if (reclaim_.let_kswapd_work(id, CpuId{0}, *kswapd.run, share)) {
+    reclaim_.let_kswapd_rest(id, *kswapd.run);
+    kswapd.run.reset();
+    compaction_.run_kcompactd(id, CpuId{0});
+  }
+  in_daemon_ = false;
+}
+
+}  // namespace mmbox::lab
