@@ -641,6 +641,8 @@ TEST_F(CompactionTest, ProactiveRunsNeedABadScoreAndAnIdleKswapd) {
   m.view().nodes[0].kswapd.running = false;
   EXPECT_EQ(compaction.run_proactively(NodeId{0}, CpuId{0}), ProactiveOutcome::Improved);
   EXPECT_EQ(ears.results.back(), CompactResult::Success);
+  EXPECT_GT(m.view().events->compact_migrate_scanned, 0u);
+  EXPECT_EQ(m.view().events->compact_daemon_migrate_scanned, 0u) << "nobody asked the daemon";
   EXPECT_EQ(compaction.run_proactively(NodeId{0}, CpuId{0}), ProactiveOutcome::NotDue);
 }
 

@@ -45,7 +45,7 @@ struct CompactionOutlook {
 [[nodiscard]] Expected<CompactionOutlook> compaction_outlook(const Moment& moment);
 
 /// Draws of what a snapshot does not tell.
-inline constexpr std::uint64_t kDraws = 15;
+inline constexpr std::uint64_t kDraws = 25;
 
 /// How many blocks requests of one kind could get, one after the other until the first is refused.
 struct RequestOutlook {

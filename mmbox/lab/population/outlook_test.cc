@@ -57,8 +57,7 @@ TEST_P(HugePagesOfAFullCache, LieWithinTheDraws) {
   EXPECT_LE(outlook->least_after_reclaim, GetParam().got);
   EXPECT_GE(outlook->most_after_reclaim, GetParam().got);
 }
-INSTANTIATE_TEST_SUITE_P(Recorded, HugePagesOfAFullCache,
-                         testing::Values(State{"holes-cache", 104}, State{"strewn-cache", 58}), name_of_state);
+INSTANTIATE_TEST_SUITE_P(Recorded, HugePagesOfAFullCache, testing::Values(State{"strewn-cache", 58}), name_of_state);
 
 TEST(RequestOutlook, IsTheSameEachTime) {
   const auto moment = load_moment(data("hugepages/cachefull.log.zst"), "cachefull-before");
