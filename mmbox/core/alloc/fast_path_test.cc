@@ -235,6 +235,17 @@ TEST(ZoneLoop, ARemoteZoneIsNoReasonToAvoidFragmentation) {
   EXPECT_THAT(events.verdicts, Contains(V::RestartLocality));
 }
 
+TEST(ZoneLoop, AnotherZoneOfTheSameNodeIsTriedBeforeFragmentingTheFirst) {
+  SmallConfig config = two_nodes();
+  config.zones[0].start = 2048;
+  config.zones.push_back({.type = ZoneType::Dma32, .start = 0, .pages = 512, .node = 0});
+  SmallMachine m{config};
+  m.free_block(2048, 4);  // Movable
+  m.set_type(0, Unmovable);
+  m.free_block(0, 4, Unmovable);
+  EXPECT_EQ(m.alloc(gfp::kKernel, 4), 0u);
+}
+
 TEST(ZoneLoop, TheOwnNodeComesFirstAndTheMaskHolds) {
   SmallMachine m{two_nodes()};
   m.free_block(0, 10);
@@ -358,6 +369,16 @@ TEST(DirtySpreading, WritersAvoidANodeAboveItsLimit) {
       EXPECT_EQ(m.alloc(gfp, 4), write && dirty == 601 ? 1024u : 0u) << dirty << write;
     }
   }
+}
+
+TEST(DirtySpreading, APageOnAPerCpuListDoesNotTemptWriters) {
+  SmallMachine m{two_nodes()};
+  m.free_block(0, 10);
+  m.free_block(1024, 10);
+  ASSERT_EQ(m.alloc(gfp::kKernel, 0), 0u);
+  m.view().nodes[0].pages.file_dirty = 1000;
+  EXPECT_EQ(m.alloc(gfp::kKernel | gfp::kWrite, 0), 1024u);
+  EXPECT_EQ(m.alloc(gfp::kKernel, 0), 1u);
 }
 
 TEST(DirtySpreading, ReservedPagesAreNotDirtyableAndRealtimeTasksGetAQuarterMore) {

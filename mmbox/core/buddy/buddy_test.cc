@@ -173,6 +173,16 @@ TEST(Fallback, TooLittleAlikeMovesTheFreePagesButNotTheType) {
                                         "zone_locked 100 order=0 Unmovable refill=1"));
 }
 
+TEST(Fallback, UnmovableAndReclaimableRequestsGoForTheWholePageblockAtAnyOrder) {
+  for (const Migratetype type : {Unmovable, Reclaimable}) {
+    SmallMachine m;
+    scatter(m);
+    m.contents.ranges = {{Pfn{128}, Pfn{512}}};
+    EXPECT_EQ(take(m, 0, type), 100u) << "the smallest of what was moved, not the largest that was found";
+    EXPECT_EQ(m.list(3, type), (SmallMachine::Pfns{40})) << migratetype_name(type);
+  }
+}
+
 TEST(Fallback, HalfAPageblockOfFreeAndAlikePagesIsClaimed) {
   // 17 pages are free, 512 - 17 - movable are alike: 256 together, as long as no more than 256 are movable.
   for (const std::uint64_t movable : {172u, 256u, 257u}) {

@@ -439,6 +439,26 @@ TEST_F(Folding, AddsAllDeltasOfTheCpuToTheZones) {
   EXPECT_EQ(m.pageset(0, 1).expire, 0);
 }
 
+TEST(OneNode, FoldingArmsNoPageset) {
+  SmallMachine m;
+  m.pageset().stat.delta = {5, 0};
+  m->fold(CpuId{0}, FoldBy::IdleCpu);
+  EXPECT_EQ(m.zone().stat[0], 5);
+  EXPECT_EQ(m.pageset().expire, 0) << "there is nobody to trim it for";
+}
+
+TEST(Tuned, AHighOutsideItsBoundsIsNotAPlainFree) {
+  const PcpPolicy& policy = kLinux612.pcp;
+  for (const std::int32_t high : {9, 10, 50, 51}) {
+    PcpState pcp;
+    pcp.count = 1;
+    pcp.high = high;
+    pcp.high_min = 10;
+    pcp.high_max = 50;
+    EXPECT_EQ(keeps_block(pcp, policy, 0, ZoneFlags{0}), high == 10 || high == 50) << high;
+  }
+}
+
 TEST_F(Folding, TheWorkerTrimsARemotePagesetAtItsThirdRun) {
   fill();
   m.pageset(1, 0).stat.delta[0] = 1;
