@@ -246,6 +246,21 @@ TEST(ZoneLoop, AnotherZoneOfTheSameNodeIsTriedBeforeFragmentingTheFirst) {
   EXPECT_EQ(m.alloc(gfp::kKernel, 4), 0u);
 }
 
+TEST(DriftMark, BelowItTheDeltasAreCounted) {
+  SmallMachine m;
+  m.zone().percpu_drift_mark = 100;
+  const auto is_above = [&](std::int64_t mark) {
+    return zone_watermark_ok_safe(m.view(), m.zone(), Order{0}, mark, m.zone().index);
+  };
+  m.zone().stat[0] = 50;
+  m.pageset().stat.delta[0] = 40;
+  EXPECT_TRUE(is_above(80));
+  EXPECT_FALSE(is_above(90));
+  m.zone().stat[0] = 150;
+  m.pageset().stat.delta[0] = -40;
+  EXPECT_TRUE(is_above(140)) << "above it what is seen is good enough";
+}
+
 TEST(ZoneLoop, TheOwnNodeComesFirstAndTheMaskHolds) {
   SmallMachine m{two_nodes()};
   m.free_block(0, 10);

@@ -518,6 +518,19 @@ TEST_F(CompactionTest, SearchesForSourcesAreForMovableAndCostlyBlocksOnly) {
   EXPECT_EQ(ears.sources[0].start.raw(), kBase + 0);
 }
 
+TEST_F(CompactionTest, ARunGivesWayWhileMoreThanHalfOfTheListedPagesAreIsolated) {
+  pages.use(kBase + 0, 16);
+  free_all_but(kBase + 3072, kBase + 4096, 4);
+  NodePageStats& listed = m.view().nodes[0].pages;
+  listed.inactive_file = 100;
+  listed.isolated_file = 51;
+  static_cast<void>(direct(4, CompactPriority::SyncLight));
+  EXPECT_THAT(pages.moves, IsEmpty());
+  listed.isolated_file = 50;
+  static_cast<void>(direct(4, CompactPriority::SyncLight));
+  EXPECT_EQ(pages.moves.size(), 16u);
+}
+
 TEST_F(CompactionTest, TargetsComeFromTheListsIfABlockLiesHighEnough) {
   pages.use(kBase + 0, 16);
   // Enough to be suitable, on other lists. In order of position the last pageblock would come first.
