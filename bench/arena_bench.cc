@@ -194,8 +194,9 @@ int repetitions() {
   return is_smoke() ? 1 : 5;
 }
 
-template <class Blocks>
-double pair_ns(unsigned order, unsigned threads, Touch touches) {
+/// The size is known where it is asked for, as at nearly every place of a program.
+template <class Blocks, unsigned order>
+double pair_ns(unsigned threads, Touch touches) {
   const std::uint64_t count = is_smoke() ? 1000 : order > 5 && touches == Touch::Yes ? 20'000 : 2'000'000;
   std::vector<double> times;
   for (int repetition = 0; repetition <= repetitions(); ++repetition) {
@@ -304,9 +305,9 @@ void measure() {
       Blocks::prepare(mixes ? bytes : std::size_t{is_smoke() ? 64U : 1536U} << 20, threads);
       for (const Touch touches : {Touch::No, Touch::Yes}) {
         std::printf("| %s | %u | %s |", Blocks::kName, threads, touches == Touch::Yes ? "yes" : "no");
-        std::printf(" %.1f |", pair_ns<Blocks>(0, threads, touches));
-        if (mixes)
-          std::printf(" %.1f |", pair_ns<Blocks>(9, threads, touches));
+        std::printf(" %.1f |", pair_ns<Blocks, 0>(threads, touches));
+        if constexpr (Blocks::kOrderMax >= 9)
+          std::printf(" %.1f |", pair_ns<Blocks, 9>(threads, touches));
         else
           std::printf(" - |");
         for (const FreeOrder order : {FreeOrder::Fifo, FreeOrder::Lifo, FreeOrder::Random})

@@ -617,7 +617,10 @@ TEST_F(ReclaimTest, WhatIsEvictedIsFreedAsAList) {
 
 TEST_F(ReclaimTest, NodeReclaimUnmapsOnlyIfItShall) {
   put(0, 64, LruList::InactiveFile, {.is_mapped = true});
-  EXPECT_EQ(reclaim.node_reclaim(NodeId{0}, context()), NodeReclaimResult::Some);
+  for (const std::uint32_t mode : {1U, 1U | 2U}) {
+    set_mode(mode);
+    EXPECT_EQ(reclaim.node_reclaim(NodeId{0}, context()), NodeReclaimResult::Some) << mode;
+  }
   set_mode(1 | 4);
   EXPECT_EQ(reclaim.node_reclaim(NodeId{0}, context()), NodeReclaimResult::Success);
 }
