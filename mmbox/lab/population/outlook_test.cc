@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 namespace mmbox::lab {
 namespace {
 
@@ -17,6 +15,7 @@ std::string data(const std::string& name) {
 struct State {
   const char* name;
   std::uint64_t got;  ///< what a real 6.1.192 had in nr_hugepages after 100,000 were asked for
+  double within = 0;  ///< blocks that the answer may be off by: three, or 5 % of a larger number where it needs them
 };
 
 std::string name_of_state(const testing::TestParamInfo<State>& each) {
@@ -27,22 +26,21 @@ std::string name_of_state(const testing::TestParamInfo<State>& each) {
 
 class HugePages : public testing::TestWithParam<State> {};
 
-TEST_P(HugePages, AreForetoldWithinFivePercentOrThreeBlocks) {
+TEST_P(HugePages, AreForetold) {
   const std::string name = GetParam().name;
   const auto moment = load_moment(data("hugepages/" + name + ".log.zst"), name + "-before");
   ASSERT_TRUE(moment) << moment.error().message;
   const auto outlook = request_outlook(*moment, Order{9}, kHugePages, 100'000);
   ASSERT_TRUE(outlook) << outlook.error().message;
-  const auto got = static_cast<double>(GetParam().got);
-  EXPECT_NEAR(static_cast<double>(outlook->after_reclaim), got, std::max(3.0, 0.05 * got));
+  EXPECT_NEAR(static_cast<double>(outlook->after_reclaim), static_cast<double>(GetParam().got), GetParam().within);
   EXPECT_LE(outlook->least_after_reclaim, outlook->after_reclaim);
   EXPECT_LE(outlook->after_reclaim, outlook->most_after_reclaim);
   EXPECT_LE(outlook->now, outlook->after_compaction);
   EXPECT_GT(outlook->obstacles.at(PageUse::Slab), 0u);
 }
 INSTANTIATE_TEST_SUITE_P(Recorded, HugePages,
-                         testing::Values(State{"fresh", 236}, State{"cachefull", 236}, State{"holes", 143},
-                                         State{"strewn-holes", 41}),
+                         testing::Values(State{"fresh", 236, 3}, State{"cachefull", 236, 3},
+                                         State{"holes", 143, 0.05 * 143}, State{"strewn-holes", 41, 3}),
                          name_of_state);
 
 /// A full cache gives way as kswapd gets round to it, and the kernel itself differs from run to run.
