@@ -60,8 +60,9 @@ INSTANTIATE_TEST_SUITE_P(Recorded, HugePagesOfAFullCache, testing::Values(State{
 TEST(RequestOutlook, IsTheSameEachTime) {
   const auto moment = load_moment(data("hugepages/cachefull.log.zst"), "cachefull-before");
   ASSERT_TRUE(moment);
-  const auto first = request_outlook(*moment, Order{4}, gfp::kKernel, 500);
-  const auto second = request_outlook(*moment, Order{4}, gfp::kKernel, 500);
+  constexpr std::uint64_t kFew = 3;
+  const auto first = request_outlook(*moment, Order{4}, gfp::kKernel, 500, kFew);
+  const auto second = request_outlook(*moment, Order{4}, gfp::kKernel, 500, kFew);
   ASSERT_TRUE(first);
   ASSERT_TRUE(second);
   EXPECT_EQ(first->after_reclaim, second->after_reclaim);
