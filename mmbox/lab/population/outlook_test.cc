@@ -3,10 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/effort.h"
+
 namespace mmbox::lab {
 namespace {
 
 constexpr Gfp kHugePages = gfp::kHighUserMovable | gfp::kComp | gfp::kNoWarn | gfp::kRetryMayfail;
+
+constexpr test::Effort kDrawsHere{2, kDraws, kDraws};
 
 std::string data(const std::string& name) {
   return std::string{MMBOX_TEST_DATA} + "/" + name;
@@ -30,9 +34,11 @@ TEST_P(HugePages, AreForetold) {
   const std::string name = GetParam().name;
   const auto moment = load_moment(data("hugepages/" + name + ".log.zst"), name + "-before");
   ASSERT_TRUE(moment) << moment.error().message;
-  const auto outlook = request_outlook(*moment, Order{9}, kHugePages, 100'000);
+  const auto outlook = request_outlook(*moment, Order{9}, kHugePages, 100'000, kDrawsHere.here());
   ASSERT_TRUE(outlook) << outlook.error().message;
-  EXPECT_NEAR(static_cast<double>(outlook->after_reclaim), static_cast<double>(GetParam().got), GetParam().within);
+  if (kDrawsHere.here() == kDraws) {
+    EXPECT_NEAR(static_cast<double>(outlook->after_reclaim), static_cast<double>(GetParam().got), GetParam().within);
+  }
   EXPECT_LE(outlook->least_after_reclaim, outlook->after_reclaim);
   EXPECT_LE(outlook->after_reclaim, outlook->most_after_reclaim);
   EXPECT_LE(outlook->now, outlook->after_compaction);
@@ -50,10 +56,13 @@ TEST_P(HugePagesOfAFullCache, LieWithinTheDraws) {
   const std::string name = GetParam().name;
   const auto moment = load_moment(data("hugepages/" + name + ".log.zst"), name + "-before");
   ASSERT_TRUE(moment) << moment.error().message;
-  const auto outlook = request_outlook(*moment, Order{9}, kHugePages, 100'000);
+  const auto outlook = request_outlook(*moment, Order{9}, kHugePages, 100'000, kDrawsHere.here());
   ASSERT_TRUE(outlook) << outlook.error().message;
-  EXPECT_LE(outlook->least_after_reclaim, GetParam().got);
-  EXPECT_GE(outlook->most_after_reclaim, GetParam().got);
+  EXPECT_LE(outlook->least_after_reclaim, outlook->most_after_reclaim);
+  if (kDrawsHere.here() == kDraws) {
+    EXPECT_LE(outlook->least_after_reclaim, GetParam().got);
+    EXPECT_GE(outlook->most_after_reclaim, GetParam().got);
+  }
 }
 INSTANTIATE_TEST_SUITE_P(Recorded, HugePagesOfAFullCache, testing::Values(State{"strewn-cache", 58}), name_of_state);
 
