@@ -10,14 +10,18 @@ namespace {
 /// it is a matter of speed.
 constexpr std::uint64_t kPagesOfAShare = 2'500;
 constexpr std::uint64_t kShareStep = 50;  ///< how finely that is drawn
-/// Time that a block takes, and each frame that compaction scans for it. Recorded, about, on the same CPU.
-constexpr std::uint64_t kBlockNs = 5'000'000;
-constexpr std::uint64_t kFrameNs = 4'000;
+/// What takes time on the same CPU: a block, which is cleared; a frame that compaction looks at; a page that it moves.
+/// Recorded, about.
+constexpr std::uint64_t kBlockNs = 8'000'000;
+constexpr std::uint64_t kFrameNs = 200;
+constexpr std::uint64_t kMoveNs = 27'000;
 /// kcompactd looks around this often, and less often after work that was in vain. Source: 07 §10.
 constexpr std::uint64_t kProactiveNs = 500'000'000;
 constexpr std::uint64_t kProactivePause = 64;
-/// And then works so long, while the task goes on asking; what it made is there at the end. Recorded.
-constexpr std::uint64_t kProactiveWorkNs = 200'000'000;
+/// And then works so long at most, while the task goes on asking; what it made is there at the end. Recorded. But it
+/// goes first, as whoever slept, and little work is done by then.
+constexpr std::uint64_t kProactiveWorkNs = 400'000'000;
+constexpr std::uint64_t kGoesFirstNs = 25'000'000;
 
 }  // namespace
 
@@ -60,6 +64,7 @@ std::uint64_t Asker::take(Order order, Gfp gfp, std::uint64_t most) {
     pages_.put(*block, page);
     if (!reclaims_)
       continue;
+    now_ns_ += kBlockNs;
     run_those_woken();
     if (random_.below(3) < 2)
       run_those_awake();
@@ -71,23 +76,38 @@ std::uint64_t Asker::take(Order order, Gfp gfp, std::uint64_t most) {
 void Asker::look_around() {
   const MachineView& view = machine_.view();
   const std::uint64_t scanned = view.events->compact_migrate_scanned + view.events->compact_free_scanned;
-  now_ns_ += kBlockNs + kFrameNs * (scanned - std::exchange(scanned_, scanned));
-  if (now_ns_ < look_around_ns_)
+  const std::uint64_t moved = view.events->pgmigrate_success;
+  now_ns_ += kFrameNs * (scanned - std::exchange(scanned_, scanned)) + kMoveNs * (moved - std::exchange(moved_, moved));
+  if (in_daemon_ || now_ns_ < look_around_ns_)
     return;
   const unsigned high = proactive_high_score(view.tunables->compaction_proactiveness);
   const bool is_due = std::ranges::any_of(view.nodes, [&](const NodeState& node) {
     return !node.kswapd.running && fragmentation_score(view, node.id) > high;
   });
-  if (!std::exchange(is_at_work_, is_due && !is_at_work_)) {
-    look_around_ns_ += is_at_work_ ? kProactiveWorkNs : kProactiveNs;
+  if (!is_at_work_ && !is_due) {
+    look_around_ns_ += kProactiveNs;
     return;
   }
+  if (const std::uint64_t work = proactive_work_ns(); !is_at_work_ && work > kGoesFirstNs) {
+    is_at_work_ = true;
+    look_around_ns_ += work;
+    return;
+  }
+  is_at_work_ = false;
   look_around_ns_ = now_ns_ + kProactiveNs;
   in_daemon_ = true;
   for (const NodeState& node : view.nodes)
     if (compaction_.run_proactively(node.id, CpuId{0}) == ProactiveOutcome::NoProgress)
       look_around_ns_ = now_ns_ + kProactivePause * kProactiveNs;
   in_daemon_ = false;
+}
+
+std::uint64_t Asker::proactive_work_ns() {
+  std::uint64_t movable = 0;
+  for (const NodeState& node : machine_.view().nodes)
+    for (std::size_t list = 0; list < kLruLists; ++list)
+      movable += pages_.lru().pages(node.id, static_cast<LruList>(list));
+  return std::min(kMoveNs * movable, kProactiveWorkNs);
 }
 
 void Asker::wait_tick() {
@@ -109,6 +129,8 @@ CompactOutcome Asker::direct_compact(const AllocContext& context, CompactPriorit
   const bool took_long = outcome.result == CompactResult::Complete || outcome.result == CompactResult::PartialSkipped;
   if (reclaims_ && took_long && events.compact_migrate_scanned > scanned)
     run_those_awake();
+  if (reclaims_)
+    look_around();
   return outcome;
 }
 

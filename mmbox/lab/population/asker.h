@@ -61,6 +61,8 @@ class Asker final : public Waiter, public Reclaimer, public Compactor, public Po
   void run_kswapd(NodeId node);
   /// kcompactd's turn for nodes that nobody asked it for, if it is due.
   void look_around();
+  /// How long that will take it: no page is moved twice.
+  [[nodiscard]] std::uint64_t proactive_work_ns();
 
   Machine& machine_;
   bool reclaims_;
@@ -74,6 +76,7 @@ class Asker final : public Waiter, public Reclaimer, public Compactor, public Po
   std::uint64_t look_around_ns_ = 0;
   bool is_at_work_ = false;    ///< kcompactd, unasked
   std::uint64_t scanned_ = 0;  ///< frames, up to now
+  std::uint64_t moved_ = 0;    ///< pages, up to now
 };
 
 }  // namespace mmbox::lab
