@@ -665,10 +665,10 @@ Expected<ApproximateOutlook> approximate_outlook(const ProcState& state, Order o
     const auto moment = approximate_moment(state, seed);
     if (!moment)
       return moment.error();
-    auto outlook = request_outlook(*moment, order, gfp, most, draws, seed * 100);
-    if (!outlook)
-      return outlook.error();
-    all.push_back(std::move(*outlook));
+    const auto machine = populated_machine(*moment);
+    if (!machine)
+      return machine.error();
+    all.push_back(request_outlook(*machine, order, gfp, most, draws, seed * 100));
   }
   ApproximateOutlook result;
   result.layouts = all.size();

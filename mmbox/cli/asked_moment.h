@@ -1,0 +1,33 @@
+// The recorded machine that a command works on: a snapshot with its page dump, or a moment of a trace.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "mmbox/lab/population/moment.h"
+
+namespace mmbox::cli {
+
+/// What a command's words name.
+struct AskedMoment {
+  std::string state{};  ///< FILE[:LABEL]; with `from` a trace
+  std::string from{};   ///< LOG[:LABEL]; empty: `state` is no trace
+  std::string at{};
+};
+
+/// How the words go, for a command's help.
+inline constexpr const char* kStateHelp =
+    "FILE[:LABEL]: a snapshot with the page dump of the same moment; with --from a trace";
+
+/// Adds --from and --at.
+void add_moment_options(CLI::App& command, AskedMoment& asked);
+
+/// The machine with its pages, from either.
+[[nodiscard]] lab::Expected<lab::PopulatedMachine> populated(const AskedMoment& asked);
+
+/// A line for each thing that is not known of it.
+void write_lacks(const std::vector<std::string>& lacks, std::ostream& out);
+
+}  // namespace mmbox::cli
