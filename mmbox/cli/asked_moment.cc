@@ -5,6 +5,7 @@
 #include "mmbox/cli/command.h"
 #include "mmbox/cli/progress.h"
 #include "mmbox/lab/replay/trace_moment.h"
+#include "mmbox/lab/trace/reader.h"
 
 namespace mmbox::cli {
 
@@ -26,7 +27,26 @@ lab::Expected<lab::PopulatedMachine> populated(const AskedMoment& asked) {
   }
   const LogMoment where = log_moment(asked.state);
   const auto moment = lab::load_moment(where.file, where.label);
-  return moment ? lab::populated_machine(*moment) : moment.error();
+  return moment ? lab::populated_machine(*moment) : log_error(where.file, moment.error());
+}
+
+lab::Error log_error(const std::string& file, lab::Error error) {
+  if (file == "-")
+    return error;
+  // Any text could be a trace; the binary forms are sure.
+  const auto trace = lab::open_trace(file);
+  if (!trace || ((*trace)->info().format != "trace.dat" && (*trace)->info().format != "compact"))
+    return error;
+  return {.file = file,
+          .message = "this is a trace, and no log with snapshots",
+          .remedy = "say from which snapshot it goes on: --from LOG[:LABEL]"};
+}
+
+void add_trace(const lab::PopulatedMachine& machine, nlohmann::ordered_json& json) {
+  if (machine.trace.empty())
+    return;
+  json["trace"] = machine.trace;
+  json["not_known"] = machine.lacks;
 }
 
 void write_lacks(const std::vector<std::string>& lacks, std::ostream& out) {

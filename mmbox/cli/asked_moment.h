@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <iosfwd>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,10 @@ void add_moment_options(CLI::App& command, AskedMoment& asked);
 /// The machine with its pages, from either.
 [[nodiscard]] lab::Expected<lab::PopulatedMachine> populated(const AskedMoment& asked);
 
+/// Why a log cannot be used: `error`, or that it is no log but a trace, which needs --from.
+[[nodiscard]] lab::Error log_error(const std::string& file, lab::Error error);
+/// Members of a moment of a trace: trace, not_known. None of another one.
+void add_trace(const lab::PopulatedMachine& machine, nlohmann::ordered_json& json);
 /// A line for each thing that is not known of it.
 void write_lacks(const std::vector<std::string>& lacks, std::ostream& out);
 

@@ -36,15 +36,14 @@ int run(const Options& options, const Streams& streams) {
     nlohmann::ordered_json zones = nlohmann::ordered_json::array();
     for (const auto& zone : outlook.zones)
       zones.push_back({{"zone", zone.name}, {"free_blocks_before", zone.before}, {"free_blocks_after", zone.after}});
-    const nlohmann::ordered_json json{{"schema", kSchema},
-                                      {"snapshot", machine->label},
-                                      {"trace", machine->trace},
-                                      {"zones", zones},
-                                      {"pgmigrate_success", outlook.moved_pages},
-                                      {"pgmigrate_fail", outlook.failed_pages},
-                                      {"compact_migrate_scanned", outlook.migrate_scanned},
-                                      {"compact_free_scanned", outlook.free_scanned},
-                                      {"not_known", machine->lacks}};
+    nlohmann::ordered_json json{{"schema", kSchema},
+                                {"snapshot", machine->label},
+                                {"zones", zones},
+                                {"pgmigrate_success", outlook.moved_pages},
+                                {"pgmigrate_fail", outlook.failed_pages},
+                                {"compact_migrate_scanned", outlook.migrate_scanned},
+                                {"compact_free_scanned", outlook.free_scanned}};
+    add_trace(*machine, json);
     streams.out << json.dump(2) << '\n';
   } else {
     streams.out << fmt::format("{}: free blocks by order, 0 to {}\n", machine->name(), kMaxPageOrder);

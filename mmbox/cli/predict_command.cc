@@ -231,7 +231,7 @@ CLI::App* add_predict_command(CLI::App& app, int& exit_code, const Streams& stre
                           "; or a folder with copies of /proc/zoneinfo, buddyinfo, pagetypeinfo "
                           "and, if they are there, kpageflags and version");
   add_moment_options(*command, options->moment);
-  command->add_flag("--live", options->live, "this machine, from its /proc; as root it says more");
+  command->add_flag("--live", options->live, "this machine, from its /proc; as root it says more")->excludes("--from");
   auto* const huge = command->add_option("--hugepages", options->hugepages,
                                          "[N]: ask for N huge pages as nr_hugepages does, or for as many as there are");
   huge->expected(0, 1);

@@ -84,7 +84,6 @@ void write_text(const lab::PopulatedMachine& machine, const lab::ReclaimOutlook&
 nlohmann::ordered_json to_json(const lab::PopulatedMachine& machine, const lab::ReclaimOutlook& outlook, NodeId node) {
   nlohmann::ordered_json json{{"schema", kSchema},
                               {"snapshot", machine.label},
-                              {"trace", machine.trace},
                               {"node", node.raw()},
                               {"result", outlook.result},
                               {"reclaimed", outlook.reclaimed},
@@ -101,7 +100,7 @@ nlohmann::ordered_json to_json(const lab::PopulatedMachine& machine, const lab::
                              {"high", zone.high}});
   for (std::size_t list = 0; list < kLruLists; ++list)
     json["lists"][std::string{kListNames[list]}] = {{"before", outlook.before[list]}, {"after", outlook.after[list]}};
-  json["not_known"] = machine.lacks;
+  add_trace(machine, json);
   return json;
 }
 

@@ -39,7 +39,7 @@ constexpr std::array kRows{
         1,
         kAny,
         {.what = "huge anonymous memory", .use = PageUse::Anonymous, .is_swap_backed = true, .is_mapped = true}},
-    // nr_hugepages: its pages are on no LRU list, so that compaction and reclaim pass them by. Seen.
+    // The recorded mask of nr_hugepages, whose pages are on no LRU list: compaction and reclaim pass them by.
     Row{gfp::kMovable | gfp::kRetryMayfail | gfp::kComp, {}, kSlabMost + 1, kAny, {.what = "pool of huge pages"}},
     // A write to a file that goes to a disk.
     Row{gfp::kMovable | gfp::kWrite,

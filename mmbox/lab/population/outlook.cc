@@ -81,7 +81,8 @@ class Obstacles {
         block_end = pfn + PageCount::in(Order{block->order});
       }
       if (stays(*block))
-        ++run_[{block->owner, block->use}];
+        ++run_[{block->owner == kNoOwner ? name_of(block->use) : std::string_view{pages_.owner(block->owner).name},
+                block->use}];
     }
     end_run();
   }
@@ -96,17 +97,14 @@ class Obstacles {
   }
 
  private:
-  using Who = std::pair<OwnerId, PageUse>;
+  /// By name: owners of one name are one.
+  using Who = std::pair<std::string_view, PageUse>;
 
   void end_run() {
     blocked_runs_ += run_.empty() ? 0 : 1;
     const bool is_alone = !run_.empty() && run_.begin()->first.first == run_.rbegin()->first.first;
     for (const auto& [who, count] : run_) {
-      RequestOutlook::Holder& holder = holders_[who];
-      if (holder.pages == 0) {
-        holder.owner = who.first == kNoOwner ? std::string{name_of(who.second)} : pages_.owner(who.first).name;
-        holder.use = who.second;
-      }
+      RequestOutlook::Holder& holder = holders_.try_emplace(who, std::string{who.first}, who.second).first->second;
       holder.pages += count;
       ++holder.runs;
       holder.runs_alone += is_alone ? 1 : 0;

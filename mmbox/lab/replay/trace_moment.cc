@@ -27,13 +27,13 @@ std::optional<std::uint64_t> time_of(const std::string& text) {
 /// Rides on a replay and takes the machine away, copied, at one moment.
 class Passenger {
  public:
-  Passenger(const TraceMoment& where, std::optional<PageDump> dump)
-      : where_(where), dump_(std::move(dump)), time_(time_of(where.at)) {}
+  Passenger(const TraceMoment& where, std::string start, std::optional<PageDump> dump)
+      : where_(where), start_(std::move(start)), dump_(std::move(dump)), time_(time_of(where.at)) {}
 
   void see(const TraceRecord& record, Image& image) {
     first_time_ = std::min(first_time_, record.timestamp);
     last_time_ = std::max(last_time_, record.timestamp);
-    if (time_ && !taken_ && record.timestamp >= *time_)
+    if (time_ && !taken_ && record.timestamp >= *time_ && first_time_ <= *time_)
       take(image, fmt::format("time {}", *time_));
     trace_->follow(record);
   }
@@ -55,8 +55,10 @@ class Passenger {
                    .remedy = "record kmem:mm_page_alloc with all its fields, or take the state from a page dump"};
     if (!taken_ && time_)
       return Error{.file = where_.trace,
-                   .message = fmt::format("the trace has no event at time {} or later", *time_),
-                   .remedy = fmt::format("its times go from {} to {}", first_time_, last_time_)};
+                   .message = fmt::format("time {} lies outside of the trace", *time_),
+                   .remedy = first_time_ > last_time_
+                                 ? "no event comes after the snapshot " + start_
+                                 : fmt::format("its times go from {} to {}", first_time_, last_time_)};
     if (!taken_)
       return Error{.file = where_.trace,
                    .message = "the trace never comes to a snapshot " + where_.at,
@@ -93,7 +95,7 @@ class Passenger {
                             : fmt::format("what {} pages are that were in use before the trace began: the log has no "
                                           "page dump of {}; each pageblock has as many that move and that stay as the "
                                           "snapshot counts, which ones is a guess",
-                                          first, where_.label.empty() ? "its first snapshot" : where_.label));
+                                          first, start_));
     if (mismatch.unknown != 0)
       lacks.push_back(
           fmt::format("what {} pages in use are of which no event tells: taken to move or to stay as their "
@@ -108,6 +110,7 @@ class Passenger {
   }
 
   const TraceMoment& where_;
+  std::string start_;  // the snapshot's label
   std::optional<PageDump> dump_;
   std::optional<std::uint64_t> time_;
   std::optional<Population> pages_;  // of the replay's machine
@@ -126,7 +129,7 @@ Expected<PopulatedMachine> populated_machine(const TraceMoment& where, const std
   auto dump = find_page_dump(where.log, start->label);
   if (!dump)
     return dump.error();
-  Passenger passenger{where, std::move(*dump)};
+  Passenger passenger{where, start->label, std::move(*dump)};
   TraceReplayOptions options;
   options.progress = progress;
   options.observer = [&](const TraceRecord& record, Image& image) { passenger.see(record, image); };
