@@ -15,7 +15,6 @@ constexpr std::uint64_t kActive = 1U << 5;
 constexpr std::uint64_t kSwapCache = 1U << 10;
 constexpr std::uint64_t kPrivate = 1U << 13;
 constexpr std::uint64_t kWriteback = 1U << 15;
-constexpr std::uint64_t kHead = 1U << 16;
 constexpr std::uint64_t kSwapBacked = 1U << 19;
 constexpr std::uint64_t kUnevictable = 1U << 20;
 
@@ -39,8 +38,8 @@ PopulationPage page_of(const PageRun& run) {
   PopulationPage page;
   page.use = use_of(run.kind);
   const bool on_lru = page.use == PageUse::Anonymous || page.use == PageUse::File;
-  page.is_compound = has(kHead);
-  page.order = static_cast<std::uint8_t>(page.is_compound && run.order > 0 ? run.order : 0);
+  page.is_compound = run.order > 0;
+  page.order = static_cast<std::uint8_t>(page.is_compound ? run.order : 0);
   page.is_swap_backed = has(kSwapBacked);
   page.is_swap_cache = has(kSwapBacked) && has(kSwapCache) && on_lru;
   page.is_unevictable = has(kUnevictable);
@@ -51,10 +50,10 @@ PopulationPage page_of(const PageRun& run) {
   page.is_referenced = has(kReferenced);
   page.is_mapped = on_lru && run.mapcount >= 0;
   if (on_lru) {
-    // Each mapping holds a page once, as do its file or the swap cache, and its buffers.
+    // Each mapping holds a page once, as do its file or the swap cache, for each of its pages, and its buffers.
     std::int32_t expected = run.mapcount + 1;
     if (page.use == PageUse::File || page.is_swap_cache)
-      ++expected;
+      expected += std::int32_t{1} << page.order;
     if (page.use == PageUse::File && has(kPrivate))
       ++expected;
     page.is_pinned = run.refcount > expected;
@@ -96,10 +95,25 @@ Population::Population(Machine& machine, const PageDump& dump) : Population(mach
   for (const PageDumpZone& zone : dump.zones) {
     // What waits on a per-cpu list looks like memory in use in a dump, and is nobody's.
     Pfn pcp_end;
+    PopulationPage head;
+    Pfn head_end;
     for (const PageRun& run : zone.runs) {
       PopulationPage page = page_of(run);
       if (page.use == PageUse::None)
         continue;
+      if (page.is_compound) {
+        head = page;
+        head_end = run.start + PageCount::in(Order{page.order});
+      }
+      // A large folio of a file goes page by page here; the inside of slab is slab.
+      const bool is_inside = run.start < head_end && (page.is_compound || run.kind == PageKind::Tail);
+      if (is_inside && head.use == PageUse::File) {
+        page = head;
+        page.order = 0;
+        page.is_compound = false;
+      } else if (is_inside && head.use == PageUse::Slab) {
+        page.use = PageUse::Slab;
+      }
       page.owner = owners[static_cast<std::size_t>(page.use)];
       for (Pfn pfn = run.start; pfn < run.end() && contains(pfn); pfn = pfn + PageCount{1}) {
         const FrameState state = machine.frame_state(pfn);

@@ -229,7 +229,7 @@ OwnerId TracePopulation::owner_named(std::string name) {
   return owner;
 }
 
-TracePopulation::Mismatch TracePopulation::settle(Population& pages, const Machine& machine) const {
+TracePopulation::Mismatch TracePopulation::settle(Population& pages, Machine& machine) const {
   Mismatch mismatch;
   const MemMap& map = machine.view().env.map;
   const OwnerId nobody = pages.add_owner("unknown");
@@ -248,6 +248,21 @@ TracePopulation::Mismatch TracePopulation::settle(Population& pages, const Machi
           mismatch.freed += pages.page(pfn).use != PageUse::None || head_of_block(pages, pfn) ? 1 : 0;
         clear(pages, begin, order);
       });
+  for_each_frame(
+      machine,
+      [&](FrameIndex i) {
+        const Pfn pfn = map.pfn(i);
+        const PopulationPage page = pages.page(pfn);
+        if (page.use != PageUse::File || page.order == 0)
+          return;
+        break_up(pages, pfn);
+        if (!map.state(i).is_allocated_as(page.order))
+          return;
+        map.set_state(i, page.order, FrameState{});
+        for (FrameIndex at = i; at < i + (FrameIndex{1} << page.order); ++at)
+          map.set_state(at, 0, FrameState::allocated(0, FrameState::Compound::No));
+      },
+      [](FrameIndex, unsigned) {});
   mismatch.unknown = unknown.size();
   for (const FrameIndex i : unknown) {
     PopulationPage page;

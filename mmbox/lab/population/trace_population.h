@@ -49,8 +49,9 @@ class TracePopulation {
     std::uint64_t freed = 0;    ///< in use according to the trace, and free in the machine
   };
   /// Brings `pages`, which are `machine`'s or a copy of the followed ones, in line with the machine: what that has free
-  /// is nobody's; what it has in use and nobody knows moves or stays as its pageblock's type says.
-  Mismatch settle(Population& pages, const Machine& machine) const;
+  /// is nobody's; what it has in use and nobody knows moves or stays as its pageblock's type says. Large folios of
+  /// files become single pages in both, as in a population from a page dump.
+  Mismatch settle(Population& pages, Machine& machine) const;
 
   /// Pages of `pages` (see `settle`) that were in use when the trace began, but for those that never were free.
   [[nodiscard]] std::uint64_t first_pages(const Population& pages) const;

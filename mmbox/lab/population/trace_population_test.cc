@@ -216,6 +216,31 @@ TEST(Settle, WhatTheMachineHasFreeIsNobodys) {
   EXPECT_EQ(pages.page(Pfn{24}).use, PageUse::Slab);
 }
 
+TEST(Settle, LargeFoliosOfFilesBecomeSinglePagesInBoth) {
+  SmallMachine machine;
+  machine.free_block(0, 10);
+  Population pages{machine.machine()};
+  TracePopulation trace{pages, machine.machine(), TracePopulation::First::Told};
+  std::uint64_t file = 0;
+  std::uint64_t huge = 0;
+  for (const auto& [gfp, pfn] : {std::pair{kReadAhead, &file}, std::pair{gfp::kTranshuge, &huge}}) {
+    *pfn = machine.alloc(gfp, 2);
+    ASSERT_NE(*pfn, SmallMachine::kFailed);
+    trace.follow({.timestamp = 0,
+                  .cpu = {},
+                  .pid = 7,
+                  .comm = {},
+                  .event = MmPageAlloc{Pfn{*pfn}, Order{2}, gfp, Migratetype::Movable}});
+  }
+  static_cast<void>(trace.settle(pages, machine.machine()));
+  for (std::uint64_t pfn = file; pfn < file + 4; ++pfn) {
+    EXPECT_EQ(pages.page(Pfn{pfn}).use, PageUse::File);
+    EXPECT_TRUE(machine->frame_state(Pfn{pfn}).is_allocated_as(0));
+  }
+  EXPECT_EQ(pages.page(Pfn{huge}).order, 2) << "that has to be split first";
+  EXPECT_TRUE(machine->frame_state(Pfn{huge}).is_allocated_as(2));
+}
+
 TEST(GuessPages, EachPageblockHasAsManyOfEachKindAsTheSnapshotCounts) {
   SmallMachine machine;
   machine.free_block(0, 5);
