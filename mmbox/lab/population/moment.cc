@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "mmbox/lab/generations/generations.h"
 #include "mmbox/lab/snapshot/script_log.h"
 
 namespace mmbox::lab {
@@ -17,7 +18,8 @@ Expected<Moment> load_moment(const std::string& log, const std::string& label) {
     return Error{.file = log,
                  .message = "the log has no page dump of " + snapshot->label,
                  .remedy = "record the moment with its pages (ctl snapx), or choose a label that has them"};
-  return Moment{std::move(*snapshot), std::move(**dump), kLinux61};
+  const Generation& generation = *generation_of_recording(snapshot->release()).generation;
+  return Moment{std::move(*snapshot), std::move(**dump), generation};
 }
 
 Expected<PopulatedMachine> populated_machine(const Moment& moment) {
