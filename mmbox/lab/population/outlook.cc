@@ -104,7 +104,9 @@ class Obstacles {
     blocked_runs_ += run_.empty() ? 0 : 1;
     const bool is_alone = !run_.empty() && run_.begin()->first.first == run_.rbegin()->first.first;
     for (const auto& [who, count] : run_) {
-      RequestOutlook::Holder& holder = holders_.try_emplace(who, std::string{who.first}, who.second).first->second;
+      RequestOutlook::Holder& holder = holders_[who];
+      holder.owner = who.first;
+      holder.use = who.second;
       holder.pages += count;
       ++holder.runs;
       holder.runs_alone += is_alone ? 1 : 0;

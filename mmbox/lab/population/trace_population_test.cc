@@ -78,7 +78,7 @@ TEST_F(TracePopulationTest, ABlockThatIsFreedInPiecesWasSplitWithoutAnEvent) {
   alloc(16, 2, gfp::kTranshuge);
   EXPECT_TRUE(pages_.page(Pfn{16}).is_compound);
   free(18);
-  for (const std::uint64_t pfn : {16, 17, 19}) {
+  for (const std::uint64_t pfn : {16U, 17U, 19U}) {
     EXPECT_EQ(use(pfn), PageUse::Anonymous) << pfn;
     EXPECT_EQ(pages_.page(Pfn{pfn}).order, 0) << pfn;
     EXPECT_FALSE(pages_.page(Pfn{pfn}).is_compound) << pfn;
