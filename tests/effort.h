@@ -1,7 +1,8 @@
 // How much a random or exhaustive test does, chosen by the environment variable MMBOX_EFFORT.
 //
 // `quick` is for slow builds (sanitizers, debug) and for mutants, unset or `normal` for a commit, `long` for
-// `./check --long`. The amount of work is all that may depend on it: seeds, machines and claims stay the same.
+// `./check --long`. The amount of work is all that may depend on it: seeds, machines and claims stay the same, but for
+// a claim about what many draws come to, which a few cannot make.
 #pragma once
 
 #include <cstdint>

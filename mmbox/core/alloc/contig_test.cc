@@ -179,6 +179,26 @@ TEST(Isolation, ANeighbourThatIsIsolatedTooIsNotJoined) {
   EXPECT_EQ(m.zone().stat[0], 512);
 }
 
+TEST(Isolation, BesideAnIsolatedNeighbourNothingIsMadeOfItThatCouldBeFreed) {
+  // 4.12 joins a free pageblock with its neighbour by freeing it. That shows, and where the two cannot join it is not
+  // done.
+  const auto events = [](bool neighbour_is_isolated) {
+    SmallConfig config;
+    config.generation.free.isolation = PageblockIsolation::DrainZone;
+    SmallMachine m{config};
+    m.free_block(0, 9);
+    m.free_block(512, 9);
+    if (neighbour_is_isolated) {
+      EXPECT_EQ(isolate(m, 0), IsolateFailure::None);
+    }
+    EXPECT_EQ(isolate(m, 512), IsolateFailure::None);
+    unisolate(m, 512);
+    return m.pageset().events.pgfree;
+  };
+  EXPECT_EQ(events(false), 512u);
+  EXPECT_EQ(events(true), 0u);
+}
+
 TEST(SplitFree, EachPieceGoesToItsOwnPageblocksType) {
   SmallMachine m;
   m.set_type(512, Isolate);

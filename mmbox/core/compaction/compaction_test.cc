@@ -412,6 +412,28 @@ TEST_F(CompactionTest, ItStopsAtTheEndOfThePageblockThatMadeTheBlock) {
   EXPECT_EQ(pages.moves.size(), 64u);
 }
 
+TEST(CompactionCma, AMovableRequestStopsForABlockOfACmaPageblock) {
+  SmallConfig config = at_base();
+  config.has_cma = true;
+  SmallMachine m{config};
+  FakePages pages{m};
+  Compaction compaction{m.view(), pages};
+  Task task;
+  m.set_type(kBase, Migratetype::Cma);
+  pages.use(kBase, 64);
+  pages.use(kBase + 512, 64);
+  for (std::uint64_t pfn = kBase + 3072; pfn < kBase + 4096; ++pfn)
+    if (pfn % 8 != 0)
+      m.free_direct(pfn, 0);
+  const Request request{
+      .gfp = gfp::kHighUserMovable, .order = Order{4}, .cpu = CpuId{0}, .node = {}, .nodemask = {}, .task = &task};
+  EXPECT_EQ(compaction.direct_compact(prepare(m.view(), request), CompactPriority::SyncLight).result,
+            CompactResult::Success);
+  EXPECT_EQ(pages.moves.size(), 64u);
+  for (const auto& [from, to] : pages.moves)
+    EXPECT_LT(from, kBase + 512);
+}
+
 TEST_F(CompactionTest, TheNextRunGoesOnWhereTheLastOneStopped) {
   pages.use(kBase + 0, 64);
   pages.use(kBase + 512, 64);

@@ -794,6 +794,18 @@ TEST_F(KswapdTest, ForABoostItNeitherSwapsNorTriesHard) {
   EXPECT_EQ(host.swap, 100u);
 }
 
+TEST_F(KswapdTest, ForABoostItWritesNothing) {
+  m.free_block(2048, 10);
+  // Pages that were dirty when they were met before: kswapd writes them once a scan has met nothing else.
+  put(0, 2000, LruList::InactiveFile, {.is_dirty = true, .is_reclaim = true});
+  host.cache.objects = 1 << 18;
+  host.cache.pages_per_call = 1;
+  m.zone().watermark_boost = 40;
+  wake();
+  EXPECT_GT(reclaim.run_kswapd(NodeId{0}, CpuId{0}).reclaimed, 40u);
+  EXPECT_THAT(host.written, IsEmpty());
+}
+
 TEST_F(KswapdTest, ABoostIsForgottenWhileTheNodeIsShort) {
   m.pageset().high = 0;
   m.pageset().batch = 1;

@@ -5,10 +5,14 @@
 
 #include <utility>
 
+#include "tests/effort.h"
+
 namespace mmbox::lab {
 namespace {
 
 constexpr Gfp kHugePages = gfp::kHighUserMovable | gfp::kComp | gfp::kNoWarn | gfp::kRetryMayfail;
+
+constexpr test::Effort kDrawsHere{2, kDraws, kDraws};
 
 std::string data(const std::string& name) {
   return std::string{MMBOX_TEST_DATA} + "/" + name;
@@ -35,9 +39,11 @@ class HugePages : public testing::TestWithParam<State> {};
 
 TEST_P(HugePages, AreForetold) {
   const std::string name = GetParam().name;
-  const RequestOutlook outlook =
-      request_outlook(machine_at("hugepages/" + name + ".log.zst", name + "-before"), Order{9}, kHugePages, 100'000);
-  EXPECT_NEAR(static_cast<double>(outlook.after_reclaim), static_cast<double>(GetParam().got), GetParam().within);
+  const RequestOutlook outlook = request_outlook(machine_at("hugepages/" + name + ".log.zst", name + "-before"),
+                                                 Order{9}, kHugePages, 100'000, kDrawsHere.here());
+  if (kDrawsHere.here() == kDraws) {
+    EXPECT_NEAR(static_cast<double>(outlook.after_reclaim), static_cast<double>(GetParam().got), GetParam().within);
+  }
   EXPECT_LE(outlook.least_after_reclaim, outlook.after_reclaim);
   EXPECT_LE(outlook.after_reclaim, outlook.most_after_reclaim);
   EXPECT_LE(outlook.now, outlook.after_compaction);
@@ -53,17 +59,21 @@ class HugePagesOfAFullCache : public HugePages {};
 
 TEST_P(HugePagesOfAFullCache, LieWithinTheDraws) {
   const std::string name = GetParam().name;
-  const RequestOutlook outlook =
-      request_outlook(machine_at("hugepages/" + name + ".log.zst", name + "-before"), Order{9}, kHugePages, 100'000);
-  EXPECT_LE(outlook.least_after_reclaim, GetParam().got);
-  EXPECT_GE(outlook.most_after_reclaim, GetParam().got);
+  const RequestOutlook outlook = request_outlook(machine_at("hugepages/" + name + ".log.zst", name + "-before"),
+                                                 Order{9}, kHugePages, 100'000, kDrawsHere.here());
+  EXPECT_LE(outlook.least_after_reclaim, outlook.most_after_reclaim);
+  if (kDrawsHere.here() == kDraws) {
+    EXPECT_LE(outlook.least_after_reclaim, GetParam().got);
+    EXPECT_GE(outlook.most_after_reclaim, GetParam().got);
+  }
 }
 INSTANTIATE_TEST_SUITE_P(Recorded, HugePagesOfAFullCache, testing::Values(State{"strewn-cache", 58}), name_of_state);
 
 TEST(RequestOutlook, IsTheSameEachTime) {
+  constexpr std::uint64_t kFew = 3;
   const PopulatedMachine machine = machine_at("hugepages/cachefull.log.zst", "cachefull-before");
-  const auto first = request_outlook(machine, Order{4}, gfp::kKernel, 500);
-  const auto second = request_outlook(machine, Order{4}, gfp::kKernel, 500);
+  const auto first = request_outlook(machine, Order{4}, gfp::kKernel, 500, kFew);
+  const auto second = request_outlook(machine, Order{4}, gfp::kKernel, 500, kFew);
   EXPECT_EQ(first.after_reclaim, second.after_reclaim);
   EXPECT_EQ(first.moved_pages, second.moved_pages);
   EXPECT_EQ(first.evicted_pages, second.evicted_pages);

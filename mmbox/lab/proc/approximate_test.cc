@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "mmbox/lab/image/image.h"
+#include "tests/effort.h"
 
 namespace mmbox::lab {
 namespace {
@@ -11,6 +12,9 @@ namespace {
 using testing::HasSubstr;
 
 constexpr Gfp kHugePages = gfp::kHighUserMovable | gfp::kComp | gfp::kNoWarn | gfp::kRetryMayfail;
+
+constexpr std::size_t kLayouts = 5;
+constexpr test::Effort kLayoutsHere{1, kLayouts, kLayouts};
 
 std::string data(const std::string& name) {
   return std::string{MMBOX_TEST_DATA} + "/" + name;
@@ -126,9 +130,11 @@ class HugePagesFromProc : public testing::TestWithParam<State> {};
 
 TEST_P(HugePagesFromProc, AreForetoldWithin15Percent) {
   const ProcState state = state_of(std::string{"hugepages/proc-"} + GetParam().name);
-  const auto outlook = approximate_outlook(state, Order{9}, kHugePages, 100'000, 5);
+  const auto outlook = approximate_outlook(state, Order{9}, kHugePages, 100'000, kLayoutsHere.here());
   ASSERT_TRUE(outlook) << outlook.error().text();
-  EXPECT_NEAR(static_cast<double>(outlook->middle.after_reclaim), GetParam().got, GetParam().got * 0.15);
+  if (kLayoutsHere.here() == kLayouts) {
+    EXPECT_NEAR(static_cast<double>(outlook->middle.after_reclaim), GetParam().got, GetParam().got * 0.15);
+  }
   EXPECT_LE(outlook->least.after_reclaim, outlook->middle.after_reclaim);
   EXPECT_LE(outlook->middle.after_reclaim, outlook->most.after_reclaim);
 }
@@ -141,10 +147,13 @@ class HugePagesOfAFullCacheFromProc : public HugePagesFromProc {};
 
 TEST_P(HugePagesOfAFullCacheFromProc, LieWithinTheLayouts) {
   const ProcState state = state_of(std::string{"hugepages/proc-"} + GetParam().name);
-  const auto outlook = approximate_outlook(state, Order{9}, kHugePages, 100'000, 5);
+  const auto outlook = approximate_outlook(state, Order{9}, kHugePages, 100'000, kLayoutsHere.here());
   ASSERT_TRUE(outlook) << outlook.error().text();
-  EXPECT_LE(static_cast<double>(outlook->least.after_reclaim), GetParam().got);
-  EXPECT_GE(static_cast<double>(outlook->most.after_reclaim), GetParam().got);
+  EXPECT_LE(outlook->least.after_reclaim, outlook->most.after_reclaim);
+  if (kLayoutsHere.here() == kLayouts) {
+    EXPECT_LE(static_cast<double>(outlook->least.after_reclaim), GetParam().got);
+    EXPECT_GE(static_cast<double>(outlook->most.after_reclaim), GetParam().got);
+  }
 }
 INSTANTIATE_TEST_SUITE_P(Recorded, HugePagesOfAFullCacheFromProc,
                          testing::Values(State{"holes-cache", 104}, State{"strewn-cache", 58}), name_of_state);

@@ -388,9 +388,7 @@ Expected<FreeReplayReport> free_replay_trace(const std::string& trace, const std
   TraceSide left{std::move(*image), options.left.value_or(own)};
   TraceWindow window{**reader};
   FreeTrace replay{left, right, window, report};
-  WindowRecords records{window, [&, count = std::uint64_t{0}]() mutable {
-                          if (count++ % kRecordsPerSample != 0)
-                            return;
+  WindowRecords records{window, kRecordsPerSample, [&] {
                           replay.sample();
                           if (options.progress)
                             options.progress((*reader)->progress());

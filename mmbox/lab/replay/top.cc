@@ -57,9 +57,9 @@ class TopReplay final : public PageContents {
     if (slot.reclaim_ends)
       kswapd_.end();
     recorded_.apply(slot.record);
-    if (auto bulk = bulks_.find(cpu_.raw()); bulk != bulks_.end() && !recorded_.in_operation(cpu_)) {
-      recorded_.take_bulk(bulk->second);
-      bulks_.erase(bulk);
+    if (!bulks_.empty() && !recorded_.in_operation(cpu_)) {
+      if (const auto bulk = bulks_.extract(cpu_.raw()); !bulk.empty())
+        recorded_.take_bulk(bulk.mapped());
     }
     if (off_path_ && waiting_.empty() && !recorded_.in_operation()) {
       recorded_.copy_lists_to(machine());
@@ -636,8 +636,8 @@ Expected<ReplayReport> replay_top(const std::string& trace, const std::string& l
   report.source = trace;
   TraceWindow window{**reader};
   TopReplay replay{std::move(*image), start, window, report};
-  WindowRecords records{window, [&, count = std::uint64_t{0}]() mutable {
-                          if (options.progress && count++ % 65536 == 0)
+  WindowRecords records{window, 65536, [&] {
+                          if (options.progress)
                             options.progress((*reader)->progress());
                         }};
   const auto tell_moment = [&](const Snapshot* snapshot) {

@@ -13,36 +13,22 @@ bool holds(const TraceEvent& event) {
 
 }  // namespace
 
-Expected<bool> TraceWindow::advance() {
-  if (begun_) {
-    if (size_ != 0 && std::holds_alternative<Marker>(current().record.event))
-      marker_texts_.pop_front();
-    ++first_;
-    --size_;
-  }
-  begun_ = true;
-  while (!ended_ && size_ < kRecords) {
-    auto more = fill();
+Expected<void> TraceWindow::fill() {
+  while (size_ < kRecords) {
+    Slot& next = slots_[(first_ + size_) % kRecords];
+    static_cast<Marks&>(next) = {};
+    auto more = reader_.next(next.record);
     if (!more)
-      return more.error();
+      return std::move(more).error();
+    if (!*more) {
+      ended_ = true;
+      break;
+    }
+    if (const auto* marker = std::get_if<Marker>(&next.record.event))
+      marker_texts_.emplace_back(marker->text);
+    enter(first_ + size_++);
   }
-  return size_ != 0;
-}
-
-Expected<bool> TraceWindow::fill() {
-  Slot& next = slots_[(first_ + size_) % kRecords];
-  static_cast<Marks&>(next) = {};
-  auto more = reader_.next(next.record);
-  if (!more)
-    return more.error();
-  if (!*more) {
-    ended_ = true;
-    return false;
-  }
-  if (const auto* marker = std::get_if<Marker>(&next.record.event))
-    marker_texts_.emplace_back(marker->text);
-  enter(first_ + size_++);
-  return true;
+  return {};
 }
 
 void TraceWindow::enter(std::uint64_t sequence) {
@@ -161,19 +147,10 @@ void TraceWindow::enter(std::uint64_t sequence) {
   }
 }
 
-Expected<const TraceRecord*> WindowRecords::next() {
-  tick_();
-  auto more = window_.advance();
-  if (!more)
-    return more.error();
-  if (!*more)
-    return nullptr;
-  const Slot& slot = window_.current();
-  if (!std::holds_alternative<Marker>(slot.record.event))
-    return &slot.record;
-  marker_ = slot.record;
+const TraceRecord& WindowRecords::marker() {
+  marker_ = window_.current().record;
   marker_.event = Marker{window_.marker_text()};
-  return &marker_;
+  return marker_;
 }
 
 }  // namespace mmbox::lab

@@ -70,7 +70,16 @@ class TraceWindow {
   explicit TraceWindow(TraceReader& reader) : reader_(reader) {}
 
   /// Moves to the next record. False at the end of the trace.
-  Expected<bool> advance();
+  Expected<bool> advance() {
+    if (begun_)
+      leave();
+    begun_ = true;
+    if (size_ <= kRecords - kBatch && !ended_) [[unlikely]] {
+      if (auto filled = fill(); !filled)
+        return std::move(filled).error();
+    }
+    return size_ != 0;
+  }
   [[nodiscard]] const Slot& current() const { return slots_[first_ % kRecords]; }
   /// The text of the current record, which is a Marker.
   [[nodiscard]] const std::string& marker_text() const { return marker_texts_.front(); }
@@ -92,8 +101,15 @@ class TraceWindow {
     bool moves_for_reserve = false;         // the next MoveBlock is a reserve's or an isolation's
     std::uint64_t last_free = Slot::kNone;  // an MmPageFree that nothing has followed yet
   };
-  Expected<bool> fill();
+  static constexpr std::size_t kBatch = 1U << 10;  // records are read so many at a time
+  Expected<void> fill();
   void enter(std::uint64_t sequence);
+  void leave() {
+    if (size_ != 0 && std::holds_alternative<Marker>(current().record.event)) [[unlikely]]
+      marker_texts_.pop_front();
+    ++first_;
+    --size_;
+  }
   Slot* slot(std::uint64_t sequence) { return sequence - first_ < size_ ? &slots_[sequence % kRecords] : nullptr; }
 
   TraceReader& reader_;
@@ -126,13 +142,30 @@ class TraceWindow {
 /// The records of a window one after the other, for follow(): a marker with its text, which the window keeps aside.
 class WindowRecords {
  public:
-  /// `tick` is called before each record.
-  WindowRecords(TraceWindow& window, std::function<void()> tick) : window_(window), tick_(std::move(tick)) {}
+  /// `tick` is called before the first record, and before each `every`th from there.
+  WindowRecords(TraceWindow& window, std::uint64_t every, std::function<void()> tick)
+      : window_(window), every_(every), tick_(std::move(tick)) {}
   /// nullptr at the end of the trace.
-  Expected<const TraceRecord*> next();
+  Expected<const TraceRecord*> next() {
+    if (until_tick_-- == 0) [[unlikely]] {
+      until_tick_ = every_ - 1;
+      tick_();
+    }
+    auto more = window_.advance();
+    if (!more) [[unlikely]]
+      return std::move(more).error();
+    if (!*more)
+      return nullptr;
+    const TraceRecord& record = window_.current().record;
+    return std::holds_alternative<Marker>(record.event) ? &marker() : &record;
+  }
 
  private:
+  const TraceRecord& marker();
+
   TraceWindow& window_;
+  std::uint64_t every_;
+  std::uint64_t until_tick_ = 0;
   std::function<void()> tick_;
   TraceRecord marker_;
 };

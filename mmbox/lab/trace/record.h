@@ -56,12 +56,12 @@ struct MmVmscanNodeReclaimEnd {
 };
 struct MmShrinkSlabStart {
   NodeId node;
-  std::int64_t nr_objects_to_shrink;
   Gfp gfp;
+  std::int32_t priority;
+  std::int64_t nr_objects_to_shrink;
   std::uint64_t cache_items;
   std::uint64_t delta;
   std::uint64_t total_scan;
-  std::int32_t priority;
 };
 struct MmShrinkSlabEnd {
   NodeId node;
@@ -80,23 +80,23 @@ struct MmVmscanLruIsolate {
   std::uint32_t isolate_mode;  ///< 0 since 6.7, which does not tell it
   std::int32_t lru;            ///< enum lru_list
 };
-/// vmscan:mm_vmscan_reclaim_pages (7.x), and what mm_vmscan_lru_shrink_inactive begins with.
+/// vmscan:mm_vmscan_reclaim_pages (7.x), and what mm_vmscan_lru_shrink_inactive begins with. Counts are of one batch.
 struct MmVmscanReclaimPages {
   NodeId node;
-  std::uint64_t nr_scanned;
-  std::uint64_t nr_reclaimed;
-  std::uint64_t nr_dirty;
-  std::uint64_t nr_writeback;
-  std::uint64_t nr_congested;
-  std::uint64_t nr_immediate;
+  std::uint32_t nr_scanned;
+  std::uint32_t nr_reclaimed;
+  std::uint32_t nr_dirty;
+  std::uint32_t nr_writeback;
+  std::uint32_t nr_congested;
+  std::uint32_t nr_immediate;
   std::uint32_t nr_activate_anon;
   std::uint32_t nr_activate_file;
-  std::uint64_t nr_ref_keep;
-  std::uint64_t nr_unmap_fail;
+  std::uint32_t nr_ref_keep;
+  std::uint32_t nr_unmap_fail;
 };
 struct MmVmscanLruShrinkInactive : MmVmscanReclaimPages {
-  std::int32_t priority;
-  std::uint32_t reclaim_flags;  ///< RECLAIM_WB_*
+  std::int8_t priority;
+  std::uint8_t reclaim_flags;  ///< RECLAIM_WB_*
 };
 struct MmVmscanLruShrinkActive {
   NodeId node;
@@ -350,7 +350,7 @@ struct Unknown {
   std::string_view name;
 };
 
-/// Any event; Unknown{} by default.
+/// Any event; Unknown{} by default. Small: a replay looks tens of thousands of them ahead.
 using TraceEvent =
     std::variant<Unknown, MmPageAlloc, MmPageFree, MmPageFreeBatched, MmPageAllocZoneLocked, MmPagePcpuDrain,
                  MmPageAllocExtfrag,
@@ -403,5 +403,6 @@ struct TraceRecord {
   TraceEvent event;
 };
 static_assert(std::is_trivially_copyable_v<TraceRecord>);
+static_assert(sizeof(TraceEvent) <= 56, "a replay's window should not outgrow the caches");
 
 }  // namespace mmbox::lab

@@ -74,7 +74,7 @@ struct Field {
     copy.symbols = words;
     return copy;
   }
-  /// A 32-bit count, or an address: not what its type suggests.
+  /// Not what its type suggests.
   [[nodiscard]] constexpr Field coded(Coding other) const {
     Field copy = *this;
     copy.coding = other;
@@ -88,6 +88,11 @@ constexpr Field<E, T> field(T E::*member, std::string_view name, std::string_vie
   constexpr bool kIsWide = std::is_same_v<T, std::uint64_t> || std::is_same_v<T, std::int64_t>;
   constexpr Coding kCoding = std::is_same_v<T, Pfn> ? Coding::Delta : kIsWide ? Coding::Value : Coding::Symbol;
   return {.member = member, .names = {name, second, third, fourth}, .coding = kCoding};
+}
+/// A count of 32 bits: unlike other numbers as narrow it takes many values.
+template <class E>
+constexpr Field<E, std::uint32_t> count(std::uint32_t E::*member, std::string_view name, std::string_view second = {}) {
+  return field(member, name, second).coded(Coding::Value);
 }
 /// An opaque kernel address.
 template <class E>
@@ -160,8 +165,11 @@ constexpr bool from_raw(std::uint64_t raw, const FieldContext&, bool& value) {
 template <std::integral T>
 constexpr bool from_raw(std::uint64_t raw, const FieldContext&, T& value) {
   value = static_cast<T>(raw);
-  // A 32-bit number may come sign-extended or not.
-  return sizeof(T) == 8 || (raw >> 32) == 0 || (raw >> 31) == 0x1ffffffff;
+  if constexpr (sizeof(T) == 8)
+    return true;
+  // A number of 32 bits may come sign-extended or not.
+  using Wide = std::conditional_t<std::is_signed_v<T>, std::int32_t, std::uint32_t>;
+  return static_cast<Wide>(raw) == value && ((raw >> 32) == 0 || (raw >> 31) == 0x1ffffffff);
 }
 
 /// The pfn of a `struct page` pointer: kNoPfn for null. False if it points at no page.
@@ -481,18 +489,17 @@ template <>
 struct Schema<MmVmscanReclaimPages> {
   using E = MmVmscanReclaimPages;
   static constexpr std::string_view kName = "vmscan:mm_vmscan_reclaim_pages";
-  static constexpr std::tuple kFields{
-      field(&E::node, "nid"),
-      field(&E::nr_scanned, "nr_scanned"),
-      field(&E::nr_reclaimed, "nr_reclaimed"),
-      field(&E::nr_dirty, "nr_dirty"),
-      field(&E::nr_writeback, "nr_writeback"),
-      field(&E::nr_congested, "nr_congested"),
-      field(&E::nr_immediate, "nr_immediate"),
-      field(&E::nr_activate_anon, "nr_activate0", "nr_activate_anon").coded(Coding::Value),
-      field(&E::nr_activate_file, "nr_activate1", "nr_activate_file").coded(Coding::Value),
-      field(&E::nr_ref_keep, "nr_ref_keep"),
-      field(&E::nr_unmap_fail, "nr_unmap_fail")};
+  static constexpr std::tuple kFields{field(&E::node, "nid"),
+                                      count(&E::nr_scanned, "nr_scanned"),
+                                      count(&E::nr_reclaimed, "nr_reclaimed"),
+                                      count(&E::nr_dirty, "nr_dirty"),
+                                      count(&E::nr_writeback, "nr_writeback"),
+                                      count(&E::nr_congested, "nr_congested"),
+                                      count(&E::nr_immediate, "nr_immediate"),
+                                      count(&E::nr_activate_anon, "nr_activate0", "nr_activate_anon"),
+                                      count(&E::nr_activate_file, "nr_activate1", "nr_activate_file"),
+                                      count(&E::nr_ref_keep, "nr_ref_keep"),
+                                      count(&E::nr_unmap_fail, "nr_unmap_fail")};
   static constexpr std::string_view kText =
       "nid={0} nr_scanned={1} nr_reclaimed={2} nr_dirty={3} nr_writeback={4} nr_congested={5} nr_immediate={6} "
       "nr_activate_anon={7} nr_activate_file={8} nr_ref_keep={9} nr_unmap_fail={10}";
