@@ -58,6 +58,44 @@ TEST(PredictCommand, FilesOfProcAreEnoughForAGuess) {
   EXPECT_EQ(told["not_known"].size(), 1u);
 }
 
+const std::string kWorkload = MMBOX_SOURCE_DIR "/examples/recordings/workload";
+
+TEST(PredictCommand, ATraceTellsWhoseThePagesInTheWayAre) {
+  const std::vector<std::string> words{"predict", kWorkload + ".mmbox", "--from", kWorkload + ".log.zst"};
+  const Ran text = run_command(add_predict_command, words);
+  EXPECT_EQ(text.exit_code, kDone) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("workload.mmbox at its end: blocks of order 9 that can be had"));
+  EXPECT_THAT(text.out, HasSubstr("whose they are"));
+  EXPECT_THAT(text.out, HasSubstr("in use before the trace, kernel"));
+  EXPECT_THAT(text.out, HasSubstr("cp:128, slab"));
+  EXPECT_THAT(text.out, HasSubstr("not known: whose "));
+  std::vector<std::string> more = words;
+  more.insert(more.end(), {"--at", "workload-cachefull", "--hugepages", "1", "--json"});
+  const auto told = nlohmann::json::parse(run_command(add_predict_command, more).out);
+  EXPECT_EQ(told["snapshot"], "workload-cachefull");
+  EXPECT_EQ(told["trace"], kWorkload + ".mmbox");
+  EXPECT_GT(told["not_known"].size(), 0u);
+  std::uint64_t pages = 0;
+  for (const auto& holder : told["obstacle_owners"])
+    pages += holder["kind"] == "slab" ? holder["pages"].get<std::uint64_t>() : 0;
+  EXPECT_EQ(pages, told["obstacle_pages"]["slab"]);
+}
+
+TEST(PredictCommand, ATraceNeedsTheSnapshotThatItGoesOnFrom) {
+  const Ran ran = run_command(add_predict_command, {"predict", kWorkload + ".mmbox"});
+  EXPECT_EQ(ran.exit_code, kUnusable);
+  EXPECT_THAT(ran.err, HasSubstr("this is a trace, and no log with snapshots; say from which snapshot"));
+  EXPECT_EQ(run_command(add_predict_command, {"predict", "--live", "--from", kWorkload + ".log.zst"}).exit_code,
+            kUnusable);
+}
+
+TEST(PredictCommand, WhoseTheyAreIsNotSaidOfAPageDump) {
+  const std::string moment = data("hugepages/fresh.log.zst") + ":fresh-before";
+  EXPECT_THAT(run_command(add_predict_command, {"predict", moment}).out, testing::Not(HasSubstr("whose")));
+  const auto told = nlohmann::json::parse(run_command(add_predict_command, {"predict", moment, "--json"}).out);
+  EXPECT_FALSE(told.contains("obstacle_owners"));
+}
+
 TEST(PredictCommand, OneMachineIsNeeded) {
   EXPECT_THAT(run_command(add_predict_command, {"predict"}).err, HasSubstr("no machine is given"));
   EXPECT_THAT(run_command(add_predict_command, {"predict", "x.log", "--live"}).err,
@@ -81,6 +119,14 @@ TEST(CompactCommand, ShowsEachZoneBeforeAndAfter) {
   EXPECT_THAT(text.out, HasSubstr("pages moved"));
   const Ran json = run_command(add_compact_command, {"compact", moment, "--json"});
   EXPECT_EQ(nlohmann::json::parse(json.out)["zones"].size(), 3u);
+}
+
+TEST(CompactCommand, AMomentOfATraceIsAStateToo) {
+  const Ran ran = run_command(add_compact_command, {"compact", kWorkload + ".mmbox", "--from", kWorkload + ".log.zst",
+                                                    "--at", "workload-cachefull"});
+  EXPECT_EQ(ran.exit_code, kDone) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("pages moved 1060, not moved 467"));
+  EXPECT_THAT(ran.out, HasSubstr("not known: whose "));
 }
 
 TEST(CompactCommand, AMomentWithoutItsPagesIsRefused) {

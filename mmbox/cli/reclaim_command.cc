@@ -7,6 +7,7 @@
 #include <ostream>
 #include <string>
 
+#include "mmbox/cli/asked_moment.h"
 #include "mmbox/lab/formats/gfp_layout.h"
 #include "mmbox/lab/machine_spec/words.h"
 #include "mmbox/lab/population/outlook.h"
@@ -21,7 +22,7 @@ constexpr std::array<std::string_view, kLruLists> kListNames{"inactive_anon", "a
                                                              "active_file", "unevictable"};
 
 struct Options {
-  std::string snapshot{};
+  AskedMoment moment{};
   std::string zone{};
   std::string gfp{};
   std::string swap{};
@@ -65,8 +66,9 @@ lab::Expected<lab::ReclaimWish> wish_of(const Options& options) {
   return wish;
 }
 
-void write_text(const std::string& label, const lab::ReclaimOutlook& outlook, NodeId node, std::ostream& out) {
-  out << fmt::format("snapshot {}, node {}: {}\n", label, node.raw(), outlook.result)
+void write_text(const lab::PopulatedMachine& machine, const lab::ReclaimOutlook& outlook, NodeId node,
+                std::ostream& out) {
+  out << fmt::format("{}, node {}: {}\n", machine.name(), node.raw(), outlook.result)
       << fmt::format("pages freed {}, scanned {} anonymous and {} of files, written to swap {}; rounds {}\n",
                      outlook.reclaimed, outlook.scanned_anon, outlook.scanned_file, outlook.swapped_out, outlook.rounds)
       << "free pages, per-cpu lists included\n";
@@ -76,11 +78,12 @@ void write_text(const std::string& label, const lab::ReclaimOutlook& outlook, No
   out << "pages on the lists\n";
   for (std::size_t list = 0; list < kLruLists; ++list)
     out << fmt::format("  {:<13} {:>9} -> {:>9}\n", kListNames[list], outlook.before[list], outlook.after[list]);
+  write_lacks(machine.lacks, out);
 }
 
-nlohmann::ordered_json to_json(const std::string& label, const lab::ReclaimOutlook& outlook, NodeId node) {
+nlohmann::ordered_json to_json(const lab::PopulatedMachine& machine, const lab::ReclaimOutlook& outlook, NodeId node) {
   nlohmann::ordered_json json{{"schema", kSchema},
-                              {"snapshot", label},
+                              {"snapshot", machine.label},
                               {"node", node.raw()},
                               {"result", outlook.result},
                               {"reclaimed", outlook.reclaimed},
@@ -97,6 +100,7 @@ nlohmann::ordered_json to_json(const std::string& label, const lab::ReclaimOutlo
                              {"high", zone.high}});
   for (std::size_t list = 0; list < kLruLists; ++list)
     json["lists"][std::string{kListNames[list]}] = {{"before", outlook.before[list]}, {"after", outlook.after[list]}};
+  add_trace(machine, json);
   return json;
 }
 
@@ -105,17 +109,16 @@ int run(const Options& options, lab::ReclaimWish::By by, const Streams& streams)
   if (!wish)
     return refuse(streams, kCommand, wish.error());
   wish->by = by;
-  const LogMoment where = log_moment(options.snapshot);
-  const auto moment = lab::load_moment(where.file, where.label);
-  if (!moment)
-    return refuse(streams, kCommand, moment.error());
-  const auto outlook = lab::reclaim_outlook(*moment, *wish);
+  const auto machine = populated(options.moment);
+  if (!machine)
+    return refuse(streams, kCommand, machine.error());
+  const auto outlook = lab::reclaim_outlook(*machine, *wish);
   if (!outlook)
     return refuse(streams, kCommand, outlook.error());
   if (options.json)
-    streams.out << to_json(moment->snapshot.label, *outlook, wish->node).dump(2) << '\n';
+    streams.out << to_json(*machine, *outlook, wish->node).dump(2) << '\n';
   else
-    write_text(moment->snapshot.label, *outlook, wish->node, streams.out);
+    write_text(*machine, *outlook, wish->node, streams.out);
   const bool is_short = by == lab::ReclaimWish::By::Direct && outlook->reclaimed < options.pages;
   return finish(streams, kCommand, is_short ? kFlagged : kDone);
 }
@@ -126,8 +129,8 @@ CLI::App* add_reclaim_command(CLI::App& app, int& exit_code, const Streams& stre
   CLI::App* const command =
       app.add_subcommand("reclaim", "Reclaim pages of a recorded machine, as a request, kswapd or node reclaim does");
   const auto options = std::make_shared<Options>();
-  command->add_option("SNAPSHOT", options->snapshot, "FILE[:LABEL]: a snapshot with the page dump of the same moment")
-      ->required();
+  command->add_option("STATE", options->moment.state, kStateHelp)->required();
+  add_moment_options(*command, options->moment);
   command->add_option("--zone", options->zone,
                       "NODE, ZONE or NODE/ZONE: the node (default: 0) and the highest zone whose pages are of use");
   auto* const pages = command->add_option("--pages", options->pages, "how many (default: 32)");
@@ -152,8 +155,9 @@ Examples
   mmbox reclaim cachefull.log.zst:cachefull-before --priority 8 --zone DMA32
   mmbox reclaim cachefull.log.zst:cachefull-before --kswapd --order 3
   mmbox reclaim cachefull.log.zst:cachefull-before --zone-reclaim-mode 1 --order 2
+  mmbox reclaim workload.mmbox --from workload.log.zst --at workload-cachefull --kswapd
 
-The order of pages on the LRU lists is not in a page dump: pages are taken from the highest zone down, in each from the
+The order of pages on the LRU lists is not in a page dump, and a trace is not asked for it: pages are taken from the highest zone down, in each from the
 lowest frame upward. Slab caches do not shrink.
 
 Exit code: 0 done; 1 fewer pages than were asked for; 2 an input that cannot be used.)");

@@ -32,6 +32,17 @@ TEST(ReclaimCommand, FreesWhatARequestAsksForOutOfTheCache) {
   EXPECT_THAT(text.out, HasSubstr("as many as were asked for"));
 }
 
+TEST(ReclaimCommand, AMomentOfATraceIsAStateToo) {
+  const std::string workload = MMBOX_SOURCE_DIR "/examples/recordings/workload";
+  const Ran ran = run_command(add_reclaim_command, {"reclaim", workload + ".mmbox", "--from", workload + ".log.zst",
+                                                    "--at", "workload-cachefull", "--pages", "1000", "--json"});
+  EXPECT_EQ(ran.exit_code, kDone) << ran.err;
+  const auto told = nlohmann::json::parse(ran.out);
+  EXPECT_GE(told["reclaimed"], 1000);
+  EXPECT_EQ(told["trace"], workload + ".mmbox");
+  EXPECT_GT(told["not_known"].size(), 0u);
+}
+
 TEST(ReclaimCommand, MoreThanThereIsIsFlagged) {
   const Ran ran = run_command(add_reclaim_command, {"reclaim", kCacheFull, "--pages", "1000000"});
   EXPECT_EQ(ran.exit_code, kFlagged) << ran.err;

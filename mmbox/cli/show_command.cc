@@ -2,13 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <optional>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "mmbox/cli/asked_moment.h"
 #include "mmbox/cli/shown_machine.h"
 #include "mmbox/lab/snapshot/compare.h"
 #include "mmbox/lab/snapshot/script_log.h"
@@ -27,12 +30,13 @@ Examples
   mmbox show run.log.zst:before --lists --zone 0/DMA32   every free block, in the order of the lists
   mmbox show run.log.zst:before --compare run.log.zst:after
   mmbox show run.log.zst:before --compare other.log:before --facts buddy --json
+  mmbox show run.mmbox --from run.log.zst:before --at after --lists
 
 Exit code: 0 done (compared snapshots are equal); 1 they differ, lines of the log were lost, or not all numbers
 are known; 2 an input that cannot be used.)";
 
 struct Options {
-  std::string moment{};
+  AskedMoment moment{};
   std::string compare{};
   std::string facts = "all";
   std::size_t differences_max = 200;
@@ -75,7 +79,7 @@ int list(const std::string& file, bool as_json, const Streams& streams) {
   for (;;) {
     lab::Expected<std::optional<lab::LogItem>> item = reader->next();
     if (!item)
-      return refuse(streams, kCommand, item.error());
+      return refuse(streams, kCommand, log_error(file, item.error()));
     if (!item->has_value())
       break;
     if (const auto* begin = std::get_if<lab::RunBegin>(&**item))
@@ -167,16 +171,39 @@ int compare(const Options& options, const lab::Snapshot& first, const Streams& s
   return finish(streams, kCommand, comparison.equal() ? kDone : kFlagged);
 }
 
+/// The state that is asked for; of a trace's moment as a snapshot of it would be.
+lab::Expected<lab::Snapshot> asked_snapshot(const AskedMoment& asked, const Shown& what) {
+  if (asked.from.empty()) {
+    const LogMoment moment = log_moment(asked.state);
+    auto snapshot = lab::load_snapshot(moment.file, moment.label);
+    return snapshot ? std::move(snapshot) : log_error(moment.file, snapshot.error());
+  }
+  const LogMoment from = log_moment(asked.from);
+  const auto start = lab::load_snapshot(from.file, from.label);
+  if (!start)
+    return start.error();
+  const auto machine = populated(asked);
+  if (!machine)
+    return machine.error();
+  lab::Snapshot snapshot = lab::snapshot_of(machine->image.machine(), *start);
+  snapshot.label = machine->label;
+  const auto has_others = [](lab::View view) { return view == lab::View::Zoneinfo || view == lab::View::Vmstat; };
+  if (std::ranges::any_of(what.views, has_others))
+    snapshot.doubts.push_back("counters that the allocator does not keep are those of " + start->label);
+  return snapshot;
+}
+
 int run(const Options& options, const Streams& streams) {
-  const LogMoment moment = log_moment(options.moment);
-  const bool asks_for_one =
-      !options.views.empty() || options.lists || !options.zone.empty() || !options.compare.empty();
+  const LogMoment moment = options.moment.from.empty() ? log_moment(options.moment.state)
+                                                       : LogMoment{.file = options.moment.state, .label = {}};
+  const bool asks_for_one = !options.views.empty() || options.lists || !options.zone.empty() ||
+                            !options.compare.empty() || !options.moment.from.empty();
   if (moment.label.empty() && !asks_for_one)
     return list(moment.file, options.json, streams);
   const lab::Expected<Shown> what = shown(options.views, options.lists, options.zone);
   if (!what)
     return refuse(streams, kCommand, what.error());
-  const lab::Expected<lab::Snapshot> snapshot = lab::load_snapshot(moment.file, moment.label);
+  const lab::Expected<lab::Snapshot> snapshot = asked_snapshot(options.moment, *what);
   if (!snapshot)
     return refuse(streams, kCommand, snapshot.error());
   if (!options.compare.empty())
@@ -211,9 +238,10 @@ CLI::App* add_show_command(CLI::App& app, int& exit_code, const Streams& streams
       app.add_subcommand("show", "List the snapshots of a log, print one as /proc would, or compare two");
   const auto options = std::make_shared<Options>();
   command
-      ->add_option("FILE[:LABEL]", options->moment,
-                   "a script log, also zstd-compressed; without a label its snapshots are listed")
+      ->add_option("FILE[:LABEL]", options->moment.state,
+                   "a script log, also zstd-compressed; without a label its snapshots are listed; with --from a trace")
       ->required();
+  add_moment_options(*command, options->moment);
   command->add_option("--view", options->views, "what to print, several with commas between (default: buddyinfo)")
       ->delimiter(',');
   command->add_flag("--lists", options->lists, "print the free lists and per-cpu lists, head first");

@@ -151,6 +151,33 @@ TEST(ShowCommand, SaysWhatCannotBeUsedAndWhatToDo) {
   }
 }
 
+const std::string kWorkload = MMBOX_SOURCE_DIR "/examples/recordings/workload";
+
+TEST(ShowCommand, AMomentOfATraceIsShownAsItsSnapshotIs) {
+  const std::vector<std::string> at{kWorkload + ".mmbox", "--from", kWorkload + ".log.zst", "--at", "workload-after"};
+  const auto with = [](std::vector<std::string> words, const std::vector<std::string>& more) {
+    words.insert(words.end(), more.begin(), more.end());
+    return show(words);
+  };
+  const Ran replayed = with(at, {"--view", "buddyinfo,pagetypeinfo", "--lists"});
+  EXPECT_EQ(replayed.exit_code, kDone) << replayed.err;
+  const Ran recorded = show({kWorkload + ".log.zst:workload-after", "--view", "buddyinfo,pagetypeinfo", "--lists"});
+  EXPECT_EQ(replayed.out, recorded.out);
+  const Ran compared = with(at, {"--compare", kWorkload + ".log.zst:workload-after", "--facts", "buddy"});
+  EXPECT_EQ(compared.exit_code, kDone) << compared.out;
+  const Ran counters = with(at, {"--view", "vmstat"});
+  EXPECT_EQ(counters.exit_code, kFlagged);
+  EXPECT_THAT(counters.err, HasSubstr("are those of workload-before"));
+}
+
+TEST(ShowCommand, AMomentNeedsATrace) {
+  EXPECT_EQ(show({log_file(), "--at", "basic-1-after"}).exit_code, kUnusable);
+  EXPECT_THAT(show({kWorkload + ".mmbox"}).err, HasSubstr("--from LOG[:LABEL]"));
+  const Ran ran = show({kWorkload + ".mmbox", "--from", kWorkload + ".log.zst", "--at", "nowhere"});
+  EXPECT_EQ(ran.exit_code, kUnusable);
+  EXPECT_THAT(ran.err, HasSubstr("never comes to a snapshot nowhere"));
+}
+
 TEST(LogMoment, TheLabelStandsBehindTheLastColon) {
   EXPECT_EQ(log_moment("a.log:before").file, "a.log");
   EXPECT_EQ(log_moment("a.log:before").label, "before");

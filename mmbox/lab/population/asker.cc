@@ -25,11 +25,11 @@ constexpr std::uint64_t kGoesFirstNs = 25'000'000;
 
 }  // namespace
 
-Asker::Asker(Machine& machine, const PageDump& dump, bool compacts, bool reclaims, std::uint64_t seed)
+Asker::Asker(Machine& machine, const Population& pages, bool compacts, bool reclaims, std::uint64_t seed)
     : machine_(machine),
       reclaims_(reclaims),
       random_(seed),
-      pages_(machine, dump),
+      pages_(machine, pages),
       compaction_(machine.view(), pages_),
       reclaim_(machine.view(), pages_.lru(), pages_) {
   pages_.adopt_evictable();

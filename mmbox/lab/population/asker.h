@@ -23,9 +23,9 @@ namespace mmbox::lab {
 /// it goes to sleep.
 class Asker final : public Waiter, public Reclaimer, public Compactor, public PopulationWatcher {
  public:
-  /// `reclaims`: evicts pages too, with kswapd; otherwise only moves them, and alone. The machine outlives it, and is
-  /// without hosts again when this goes.
-  Asker(Machine& machine, const PageDump& dump, bool compacts, bool reclaims, std::uint64_t seed);
+  /// `pages`: of a machine in the same state. `reclaims`: evicts pages too, with kswapd; otherwise only moves them, and
+  /// alone. The machine outlives it, and is without hosts again when this goes.
+  Asker(Machine& machine, const Population& pages, bool compacts, bool reclaims, std::uint64_t seed);
   ~Asker();
   Asker(const Asker&) = delete;
   Asker& operator=(const Asker&) = delete;

@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "mmbox/lab/image/image.h"
 #include "mmbox/lab/population/asker.h"
-#include "mmbox/lab/snapshot/script_log.h"
 
 namespace mmbox::lab {
 namespace {
@@ -49,15 +47,12 @@ struct Got {
   std::uint64_t evicted = 0;
 };
 
-Expected<Got> ask(const Moment& moment, Order order, Gfp gfp, std::uint64_t most, Effort effort,
-                  std::uint64_t seed = 1) {
-  auto image = image_of(moment.snapshot, moment.generation);
-  if (!image)
-    return image.error();
-  Machine& machine = image->machine();
+Got ask(const PopulatedMachine& of, Order order, Gfp gfp, std::uint64_t most, Effort effort, std::uint64_t seed = 1) {
+  Image image = of.image.copy();
+  Machine& machine = image.machine();
   const VmEvents& events = *machine.view().events;
   const VmEvents before = events;
-  Asker asker{machine, moment.dump, effort.compacts, effort.reclaims, seed};
+  Asker asker{machine, of.pages, effort.compacts, effort.reclaims, seed};
   Got got;
   got.blocks = asker.take(order, gfp, most);
   got.moved = events.pgmigrate_success - before.pgmigrate_success;
@@ -65,28 +60,74 @@ Expected<Got> ask(const Moment& moment, Order order, Gfp gfp, std::uint64_t most
   return got;
 }
 
+/// Finds out which pages stand in the way of runs of one size, and whose they are.
+class Obstacles {
+ public:
+  Obstacles(const PopulatedMachine& of, Order order) : pages_(of.pages), order_(order) {}
+
+  /// The frames of a zone, ascending.
+  void add(const ZoneState& zone, const MemMap& map) {
+    Pfn block_end;
+    const PopulationPage* block = nullptr;
+    for (FrameIndex i = zone.begin; i < zone.end; ++i) {
+      const Pfn pfn = map.pfn(i);
+      if (pfn.is_aligned(order_))
+        end_run();
+      if (map.pageblock(i).zone != zone.id.raw())
+        continue;
+      // The inside of a block is what its head is.
+      if (pfn >= block_end) {
+        block = &pages_.page(pfn);
+        block_end = pfn + PageCount::in(Order{block->order});
+      }
+      if (stays(*block))
+        ++run_[{block->owner == kNoOwner ? name_of(block->use) : std::string_view{pages_.owner(block->owner).name},
+                block->use}];
+    }
+    end_run();
+  }
+
+  void take(RequestOutlook& outlook) const {
+    outlook.blocked_runs = blocked_runs_;
+    for (const auto& [who, holder] : holders_) {
+      outlook.obstacles[who.second] += holder.pages;
+      outlook.holders.push_back(holder);
+    }
+    std::ranges::stable_sort(outlook.holders, std::ranges::greater{}, &RequestOutlook::Holder::pages);
+  }
+
+ private:
+  /// By name: owners of one name are one.
+  using Who = std::pair<std::string_view, PageUse>;
+
+  void end_run() {
+    blocked_runs_ += run_.empty() ? 0 : 1;
+    const bool is_alone = !run_.empty() && run_.begin()->first.first == run_.rbegin()->first.first;
+    for (const auto& [who, count] : run_) {
+      RequestOutlook::Holder& holder = holders_[who];
+      holder.owner = who.first;
+      holder.use = who.second;
+      holder.pages += count;
+      ++holder.runs;
+      holder.runs_alone += is_alone ? 1 : 0;
+    }
+    run_.clear();
+  }
+
+  const Population& pages_;
+  Order order_;
+  std::map<Who, std::uint64_t> run_;  // pages of the run that is being looked at
+  std::map<Who, RequestOutlook::Holder> holders_;
+  std::uint64_t blocked_runs_ = 0;
+};
+
 }  // namespace
 
-Expected<Moment> load_moment(const std::string& log, const std::string& label) {
-  auto snapshot = load_snapshot(log, label);
-  if (!snapshot)
-    return snapshot.error();
-  auto dump = find_page_dump(log, snapshot->label);
-  if (!dump)
-    return dump.error();
-  if (!*dump)
-    return Error{.file = log,
-                 .message = "the log has no page dump of " + snapshot->label,
-                 .remedy = "record the moment with its pages (ctl snapx), or choose a label that has them"};
-  return Moment{std::move(*snapshot), std::move(**dump), kLinux61};
-}
-
-Expected<CompactionOutlook> compaction_outlook(const Moment& moment) {
-  auto image = image_of(moment.snapshot, moment.generation);
-  if (!image)
-    return image.error();
-  Machine& machine = image->machine();
-  Population pages{machine, moment.dump};
+CompactionOutlook compaction_outlook(const PopulatedMachine& of) {
+  PopulatedMachine copy = of.copy();
+  Machine& machine = copy.image.machine();
+  Population& pages = copy.pages;
+  *machine.view().events = {};
   machine.set_contents(&pages);
   const auto blocks = [](const ZoneState& zone) {
     BlocksByOrder counts{};
@@ -113,24 +154,14 @@ Expected<CompactionOutlook> compaction_outlook(const Moment& moment) {
   return outlook;
 }
 
-Expected<RequestOutlook> request_outlook(const Moment& moment, Order order, Gfp gfp, std::uint64_t most,
-                                         std::uint64_t draws, std::uint64_t seed) {
+RequestOutlook request_outlook(const PopulatedMachine& of, Order order, Gfp gfp, std::uint64_t most,
+                               std::uint64_t draws, std::uint64_t seed) {
   RequestOutlook outlook;
-  const auto now = ask(moment, order, gfp, most, {});
-  if (!now)
-    return now.error();
-  outlook.now = now->blocks;
-  const auto compacted = ask(moment, order, gfp, most, {.compacts = true, .reclaims = false});
-  if (!compacted)
-    return compacted.error();
-  outlook.after_compaction = compacted->blocks;
+  outlook.now = ask(of, order, gfp, most, {}).blocks;
+  outlook.after_compaction = ask(of, order, gfp, most, {.compacts = true, .reclaims = false}).blocks;
   std::vector<Got> chances;
-  for (std::uint64_t nth = 0; nth < draws; ++nth) {
-    const auto reclaimed = ask(moment, order, gfp, most, {.compacts = true, .reclaims = true}, seed + nth);
-    if (!reclaimed)
-      return reclaimed.error();
-    chances.push_back(*reclaimed);
-  }
+  for (std::uint64_t nth = 0; nth < draws; ++nth)
+    chances.push_back(ask(of, order, gfp, most, {.compacts = true, .reclaims = true}, seed + nth));
   std::ranges::sort(chances, {}, &Got::blocks);
   const Got& middle = chances[chances.size() / 2];
   outlook.after_reclaim = middle.blocks;
@@ -139,27 +170,12 @@ Expected<RequestOutlook> request_outlook(const Moment& moment, Order order, Gfp 
   outlook.least_after_reclaim = chances.front().blocks;
   outlook.most_after_reclaim = chances.back().blocks;
 
-  auto image = image_of(moment.snapshot, moment.generation);
-  if (!image)
-    return image.error();
-  const Population pages{image->machine(), moment.dump};
-  const MachineView& view = image->machine().view();
-  for (const SnapshotZone& zone : moment.snapshot.zones) {
-    for (Pfn run = zone.start.align_down(order); run < zone.end(); run = run + PageCount::in(order)) {
-      bool blocked = false;
-      for (Pfn pfn = std::max(run, zone.start); pfn < run + PageCount::in(order) && pfn < zone.end();
-           pfn = pfn + PageCount{1}) {
-        if (!pages.contains(pfn) || view.env.map.pageblock(view.env.map.index(pfn)).zone == kNoZone)
-          break;
-        const PopulationPage& page = pages.page(pfn);
-        if (!stays(page))
-          continue;
-        blocked = true;
-        ++outlook.obstacles[page.use];
-      }
-      outlook.blocked_runs += blocked ? 1 : 0;
-    }
-  }
+  Obstacles obstacles{of, order};
+  const MachineView& view = of.image.machine().view();
+  for (const ZoneState& zone : view.zones)
+    if (zone.is_populated())
+      obstacles.add(zone, view.env.map);
+  obstacles.take(outlook);
   return outlook;
 }
 
@@ -288,11 +304,10 @@ class Wish {
 
 }  // namespace
 
-Expected<ReclaimOutlook> reclaim_outlook(const Moment& moment, const ReclaimWish& wish) {
-  auto image = image_of(moment.snapshot, moment.generation);
-  if (!image)
-    return image.error();
-  Machine& machine = image->machine();
+Expected<ReclaimOutlook> reclaim_outlook(const PopulatedMachine& of, const ReclaimWish& wish) {
+  PopulatedMachine copy = of.copy();
+  Machine& machine = copy.image.machine();
+  Population& pages = copy.pages;
   const MachineView& view = machine.view();
   if (wish.node.raw() >= view.nodes.size())
     return Error{.message = fmt::format("the machine has no node {}", wish.node.raw()),
@@ -305,7 +320,6 @@ Expected<ReclaimOutlook> reclaim_outlook(const Moment& moment, const ReclaimWish
                    .remedy = "`mmbox show FILE:LABEL --view buddyinfo` lists the zones"};
     highest = *index;
   }
-  Population pages{machine, moment.dump};
   pages.adopt_evictable();
   pages.keep_lru();
   pages.set_free_swap(wish.free_swap);

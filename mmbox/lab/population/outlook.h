@@ -1,6 +1,6 @@
 // What could be had of a recorded machine: after compaction, after reclaim, and what stands in the way.
 //
-// From an exact snapshot and the page dump beside it. Every answer comes from the engine at work on a copy.
+// Every answer comes from the engine at work on a copy of the machine.
 #pragma once
 
 #include <array>
@@ -11,20 +11,9 @@
 #include <vector>
 
 #include "mmbox/lab/error.h"
-#include "mmbox/lab/population/population.h"
-#include "mmbox/lab/snapshot/snapshot.h"
+#include "mmbox/lab/population/moment.h"
 
 namespace mmbox::lab {
-
-/// A recorded moment with everything in it.
-struct Moment {
-  Snapshot snapshot;
-  PageDump dump;
-  Generation generation = kLinux61;
-};
-/// The snapshot and the page dump that a log has under `label` (empty: its first snapshot).
-/// An Error if it has no page dump of that moment.
-[[nodiscard]] Expected<Moment> load_moment(const std::string& log, const std::string& label);
 
 /// Free blocks by order.
 using BlocksByOrder = std::array<std::uint64_t, kOrders>;
@@ -42,7 +31,7 @@ struct CompactionOutlook {
   std::uint64_t migrate_scanned = 0;
   std::uint64_t free_scanned = 0;
 };
-[[nodiscard]] Expected<CompactionOutlook> compaction_outlook(const Moment& moment);
+[[nodiscard]] CompactionOutlook compaction_outlook(const PopulatedMachine& of);
 
 /// Draws of what a snapshot does not tell.
 inline constexpr std::uint64_t kDraws = 25;
@@ -59,11 +48,20 @@ struct RequestOutlook {
   /// Aligned runs of the size that hold pages which neither move nor can be evicted, and those pages, by what they are.
   std::uint64_t blocked_runs = 0;
   std::map<PageUse, std::uint64_t> obstacles;
+  /// Whose pages of one use stand in the way.
+  struct Holder {
+    std::string owner;
+    PageUse use = PageUse::None;
+    std::uint64_t pages = 0;
+    std::uint64_t runs = 0;        ///< in which it has such pages
+    std::uint64_t runs_alone = 0;  ///< in which nobody else has: they could be had without it
+  };
+  std::vector<Holder> holders;  ///< those of most pages first
 };
-/// `most`: no more blocks than this are asked for. What the snapshot does not tell (asker.h) is drawn `draws` times,
-/// from `seed` on. Checks: order ≤ kMaxPageOrder, draws > 0.
-[[nodiscard]] Expected<RequestOutlook> request_outlook(const Moment& moment, Order order, Gfp gfp, std::uint64_t most,
-                                                       std::uint64_t draws = kDraws, std::uint64_t seed = 1);
+/// `most`: no more blocks than this are asked for. What no machine tells (asker.h) is drawn `draws` times, from `seed`
+/// on. Checks: order ≤ kMaxPageOrder, draws > 0.
+[[nodiscard]] RequestOutlook request_outlook(const PopulatedMachine& of, Order order, Gfp gfp, std::uint64_t most,
+                                             std::uint64_t draws = kDraws, std::uint64_t seed = 1);
 
 /// What is to be reclaimed, in one of three ways.
 struct ReclaimWish {
@@ -105,6 +103,6 @@ struct ReclaimOutlook {
   std::string result;        ///< in words
 };
 /// An Error if the machine has no such node, or no such zone there.
-[[nodiscard]] Expected<ReclaimOutlook> reclaim_outlook(const Moment& moment, const ReclaimWish& wish);
+[[nodiscard]] Expected<ReclaimOutlook> reclaim_outlook(const PopulatedMachine& of, const ReclaimWish& wish);
 
 }  // namespace mmbox::lab

@@ -7,18 +7,6 @@
 namespace mmbox::lab {
 namespace {
 
-/// Bits of a page's flags in a dump. Source: enum pageflags, Linux 6.1.
-constexpr std::uint64_t kLocked = 1U << 0;
-constexpr std::uint64_t kReferenced = 1U << 1;
-constexpr std::uint64_t kDirty = 1U << 3;
-constexpr std::uint64_t kActive = 1U << 5;
-constexpr std::uint64_t kSwapCache = 1U << 10;
-constexpr std::uint64_t kPrivate = 1U << 13;
-constexpr std::uint64_t kWriteback = 1U << 15;
-constexpr std::uint64_t kHead = 1U << 16;
-constexpr std::uint64_t kSwapBacked = 1U << 19;
-constexpr std::uint64_t kUnevictable = 1U << 20;
-
 PageUse use_of(PageKind kind) {
   switch (kind) {
     case PageKind::Slab: return PageUse::Slab;
@@ -34,28 +22,28 @@ PageUse use_of(PageKind kind) {
   return PageUse::None;
 }
 
-PopulationPage page_of(const PageRun& run) {
+PopulationPage page_of(const PageRun& run, const PageFlagBits& bits) {
   const auto has = [&](std::uint64_t bit) { return (run.flags & bit) != 0; };
   PopulationPage page;
   page.use = use_of(run.kind);
   const bool on_lru = page.use == PageUse::Anonymous || page.use == PageUse::File;
-  page.is_compound = has(kHead);
-  page.order = static_cast<std::uint8_t>(page.is_compound && run.order > 0 ? run.order : 0);
-  page.is_swap_backed = has(kSwapBacked);
-  page.is_swap_cache = has(kSwapBacked) && has(kSwapCache) && on_lru;
-  page.is_unevictable = has(kUnevictable);
-  page.is_dirty = has(kDirty);
-  page.is_writeback = has(kWriteback);
-  page.is_locked = has(kLocked);
-  page.is_active = has(kActive);
-  page.is_referenced = has(kReferenced);
+  page.is_compound = run.order > 0;
+  page.order = static_cast<std::uint8_t>(page.is_compound ? run.order : 0);
+  page.is_swap_backed = has(bits.swap_backed);
+  page.is_swap_cache = has(bits.swap_backed) && has(bits.swap_cache) && on_lru;
+  page.is_unevictable = has(bits.unevictable);
+  page.is_dirty = has(bits.dirty);
+  page.is_writeback = has(bits.writeback);
+  page.is_locked = has(bits.locked);
+  page.is_active = has(bits.active);
+  page.is_referenced = has(bits.referenced);
   page.is_mapped = on_lru && run.mapcount >= 0;
   if (on_lru) {
-    // Each mapping holds a page once, as do its file or the swap cache, and its buffers.
+    // Each mapping holds a page once, as do its file or the swap cache, for each of its pages, and its buffers.
     std::int32_t expected = run.mapcount + 1;
     if (page.use == PageUse::File || page.is_swap_cache)
-      ++expected;
-    if (page.use == PageUse::File && has(kPrivate))
+      expected += std::int32_t{1} << page.order;
+    if (page.use == PageUse::File && has(bits.has_private))
       ++expected;
     page.is_pinned = run.refcount > expected;
   }
@@ -90,16 +78,32 @@ Population::Population(Machine& machine)
       lru_(machine.view()) {}
 
 Population::Population(Machine& machine, const PageDump& dump) : Population(machine) {
+  const PageFlagBits& bits = page_flag_bits(machine.rules().generation);
   std::array<OwnerId, 7> owners{};
   for (std::size_t use = 0; use < owners.size(); ++use)
     owners[use] = add_owner(std::string{name_of(static_cast<PageUse>(use))});
   for (const PageDumpZone& zone : dump.zones) {
     // What waits on a per-cpu list looks like memory in use in a dump, and is nobody's.
     Pfn pcp_end;
+    PopulationPage head;
+    Pfn head_end;
     for (const PageRun& run : zone.runs) {
-      PopulationPage page = page_of(run);
+      PopulationPage page = page_of(run, bits);
       if (page.use == PageUse::None)
         continue;
+      if (page.is_compound) {
+        head = page;
+        head_end = run.start + PageCount::in(Order{page.order});
+      }
+      // A large folio of a file goes page by page here; the inside of slab is slab.
+      const bool is_inside = run.start < head_end && (page.is_compound || run.kind == PageKind::Tail);
+      if (is_inside && head.use == PageUse::File) {
+        page = head;
+        page.order = 0;
+        page.is_compound = false;
+      } else if (is_inside && head.use == PageUse::Slab) {
+        page.use = PageUse::Slab;
+      }
       page.owner = owners[static_cast<std::size_t>(page.use)];
       for (Pfn pfn = run.start; pfn < run.end() && contains(pfn); pfn = pfn + PageCount{1}) {
         const FrameState state = machine.frame_state(pfn);

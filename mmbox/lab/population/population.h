@@ -40,7 +40,7 @@ struct Owner {
 using OwnerId = std::uint32_t;
 inline constexpr OwnerId kNoOwner = 0xffff'ffff;
 
-/// One page in use. `order` is that of the block it heads; tails of compound pages are Kernel.
+/// One page in use. `order` is that of the block it heads; tails of compound pages are Kernel, of slab Slab.
 struct PopulationPage {
   PageUse use = PageUse::None;
   std::uint8_t order = 0;
@@ -102,7 +102,8 @@ class Population final : public PageMover, public PageEvictor, public PageConten
  public:
   /// For the frames of `machine`; knows no page yet. The machine outlives it.
   explicit Population(Machine& machine);
-  /// With the pages of a dump. Its owners are named for what the pages are: a dump does not tell whose they are.
+  /// With the pages of a dump. Its owners are named for what the pages are: a dump does not tell whose they are. Large
+  /// folios of files become single pages, so that they can be moved and evicted.
   Population(Machine& machine, const PageDump& dump);
 
   /// The same pages for another machine of the same shape. LRU lists only if that is a copy of the other's machine.

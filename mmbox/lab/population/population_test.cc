@@ -9,6 +9,7 @@
 
 #include "mmbox/lab/image/image.h"
 #include "mmbox/lab/population/outlook.h"
+#include "tests/support/small_machine.h"
 
 namespace mmbox::lab {
 namespace {
@@ -79,6 +80,36 @@ TEST_F(LruGuessTest, PagesAmongThoseThatStayAreOlder) {
   std::ranges::sort(frames_);
   std::ranges::sort(plain);
   EXPECT_EQ(frames_, plain) << "the same pages";
+}
+
+TEST(Population, LargeFoliosOfADumpAreSinglePagesAndTheInsideOfSlabIsSlab) {
+  test::SmallMachine machine;
+  const auto run = [](std::uint64_t pfn, std::uint64_t pages, std::int32_t refcount, std::int32_t order,
+                      PageKind kind) {
+    return PageRun{.start = Pfn{pfn},
+                   .pages = PageCount{pages},
+                   .flags = 0,
+                   .refcount = refcount,
+                   .mapcount = -1,
+                   .order = order,
+                   .kind = kind};
+  };
+  PageDump dump;
+  dump.zones.push_back(
+      {NodeId{0},
+       ZoneType::Normal,
+       {run(16, 1, 4, 2, PageKind::File), run(17, 3, 0, -1, PageKind::Tail), run(20, 1, 5, 2, PageKind::File),
+        run(21, 3, 0, -1, PageKind::Tail), run(24, 1, 1, 1, PageKind::Slab), run(25, 1, 0, -1, PageKind::Tail),
+        run(26, 1, 1, 1, PageKind::Other), run(27, 1, 0, -1, PageKind::Tail)}});
+  const Population pages{machine.machine(), dump};
+  for (std::uint64_t pfn = 16; pfn < 24; ++pfn) {
+    EXPECT_EQ(pages.page(Pfn{pfn}).use, PageUse::File) << pfn;
+    EXPECT_EQ(pages.page(Pfn{pfn}).order, 0) << pfn;
+    EXPECT_EQ(pages.page(Pfn{pfn}).is_pinned, pfn >= 20) << pfn << ": its file holds a folio once for each page";
+  }
+  EXPECT_EQ(pages.page(Pfn{24}).order, 1);
+  EXPECT_EQ(pages.page(Pfn{25}).use, PageUse::Slab);
+  EXPECT_EQ(pages.page(Pfn{27}).use, PageUse::Kernel);
 }
 
 }  // namespace

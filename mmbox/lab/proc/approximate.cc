@@ -31,13 +31,14 @@ enum class Cell : std::uint8_t {
   Unevictable,
 };
 
-/// Flags of a page dump. Source: enum pageflags, Linux 6.1.
-constexpr std::uint64_t kDirty = 1U << 3;
-constexpr std::uint64_t kLru = 1U << 4;
-constexpr std::uint64_t kActive = 1U << 5;
-constexpr std::uint64_t kSwapBacked = 1U << 19;
-constexpr std::uint64_t kUnevictable = 1U << 20;
 constexpr unsigned kKpfReserved = 32;
+
+/// Which kernel the numbers are of.
+Generation generation_of(const ProcState& state) {
+  if (const auto choice = generation_of_release(state.release))
+    return *choice->generation;
+  return kLinux61;
+}
 
 struct FreeBlock {
   std::uint64_t at;  ///< frame, from the first of the layout
@@ -507,6 +508,7 @@ SnapshotZone ZoneLayout::snapshot_zone(ZoneIndex index) const {
 }
 
 PageDumpZone ZoneLayout::dump_zone() const {
+  const PageFlagBits& bits = page_flag_bits(generation_of(state_));
   PageDumpZone zone;
   zone.node = zone_.node;
   zone.type = zone_.type;
@@ -520,7 +522,7 @@ PageDumpZone ZoneLayout::dump_zone() const {
     run.refcount = 1;
     run.mapcount = -1;
     const bool is_lru = cells_[at] >= Cell::InactiveAnon;
-    run.flags = is_lru ? kLru : 0;
+    run.flags = is_lru ? bits.lru : 0;
     switch (cells_[at]) {
       case Cell::Unknown:
       case Cell::Outside: run.kind = PageKind::Outside; break;
@@ -529,21 +531,21 @@ PageDumpZone ZoneLayout::dump_zone() const {
       case Cell::Pcp:
       case Cell::Kernel: run.kind = PageKind::Other; break;
       case Cell::Slab: run.kind = PageKind::Slab; break;
-      case Cell::ActiveAnon: run.flags |= kActive; [[fallthrough]];
+      case Cell::ActiveAnon: run.flags |= bits.active; [[fallthrough]];
       case Cell::InactiveAnon:
         run.kind = PageKind::Anonymous;
-        run.flags |= kSwapBacked;
+        run.flags |= bits.swap_backed;
         run.mapcount = 0;
         break;
-      case Cell::ActiveFile: run.flags |= kActive; [[fallthrough]];
+      case Cell::ActiveFile: run.flags |= bits.active; [[fallthrough]];
       case Cell::InactiveFile: run.kind = PageKind::File; break;
       case Cell::DirtyFile:
         run.kind = PageKind::File;
-        run.flags |= kDirty;
+        run.flags |= bits.dirty;
         break;
       case Cell::Unevictable:
         run.kind = PageKind::File;
-        run.flags |= kUnevictable;
+        run.flags |= bits.unevictable;
         break;
     }
     zone.runs.push_back(run);
@@ -575,13 +577,6 @@ std::optional<Error> zones_that_clash(const ProcState& state) {
                                           zone.node.raw(), zone_type_name(zone.type)),
                    .remedy = "give the files of /proc as the kernel printed them"};
   return std::nullopt;
-}
-
-/// Which kernel the numbers are of.
-Generation generation_of(const ProcState& state) {
-  if (const auto choice = generation_of_release(state.release))
-    return *choice->generation;
-  return kLinux61;
 }
 
 }  // namespace
@@ -665,10 +660,10 @@ Expected<ApproximateOutlook> approximate_outlook(const ProcState& state, Order o
     const auto moment = approximate_moment(state, seed);
     if (!moment)
       return moment.error();
-    auto outlook = request_outlook(*moment, order, gfp, most, draws, seed * 100);
-    if (!outlook)
-      return outlook.error();
-    all.push_back(std::move(*outlook));
+    const auto machine = populated_machine(*moment);
+    if (!machine)
+      return machine.error();
+    all.push_back(request_outlook(*machine, order, gfp, most, draws, seed * 100));
   }
   ApproximateOutlook result;
   result.layouts = all.size();

@@ -23,6 +23,9 @@ struct TraceReplayOptions {
   std::function<void(Progress)> progress;
   /// Replay of requests only: shown every event, with the engine as it is before the event takes effect.
   std::function<void(const TraceRecord&, Image&)> observer{};
+  /// Replay of requests only: called when the trace comes to the moment of a snapshot, that of the start included, and
+  /// at its end (nullptr).
+  std::function<void(const Snapshot*, Image&)> at_moment{};
 };
 
 /// Replays `trace` from the snapshot `label` of the log `log` (empty: its first). Snapshots of the log that the trace

@@ -96,45 +96,12 @@ struct CompactionCheck::Attempt {
 };
 
 CompactionCheck::CompactionCheck(const Image& image, const PageDump& dump)
-    : pages_(const_cast<Machine&>(image.machine()), dump) {
+    : pages_(const_cast<Machine&>(image.machine()), dump),
+      trace_(pages_, image.machine(), TracePopulation::First::Told) {
   for (const ZoneState& zone : image.machine().view().zones)
     states_[zone.id.raw()] = zone.compaction;
 }
 CompactionCheck::~CompactionCheck() = default;
-
-void CompactionCheck::follow_pages(const TraceRecord& record) {
-  const auto forget = [&](Pfn pfn, unsigned order) {
-    for (std::uint64_t i = 0; i < std::uint64_t{1} << order; ++i)
-      if (const Pfn at = pfn + PageCount{i}; pages_.contains(at) && pages_.page(at).use != PageUse::None)
-        pages_.forget(at);
-  };
-  if (const auto* alloc = std::get_if<MmPageAlloc>(&record.event); alloc != nullptr && alloc->pfn != kNoPfn) {
-    forget(alloc->pfn, alloc->order.raw());
-    if (!pages_.contains(alloc->pfn))
-      return;
-    PopulationPage page;
-    page.use = PageUse::Kernel;
-    page.order = static_cast<std::uint8_t>(alloc->order.raw());
-    page.is_compound = alloc->gfp.has(gfp::kComp) && alloc->order > Order{0};
-    pages_.put(alloc->pfn, page);
-  } else if (const auto* target = std::get_if<probe::CompactionAllocRet>(&record.event)) {
-    targets_.insert_or_assign(record.pid, target->page);
-  } else if (std::holds_alternative<probe::CompactionFree>(record.event)) {
-    targets_.erase(record.pid);
-  } else if (const auto* free = std::get_if<MmPageFree>(&record.event)) {
-    const auto moving = targets_.extract(record.pid);
-    const bool moved =
-        !moving.empty() && free->order == Order{0} && pages_.contains(free->pfn) && pages_.contains(moving.mapped());
-    if (moved && pages_.page(free->pfn).use != PageUse::None) {
-      forget(moving.mapped(), 0);
-      static_cast<void>(pages_.isolate(free->pfn));
-      pages_.page(free->pfn).is_pinned = false;
-      static_cast<void>(pages_.move(free->pfn, moving.mapped(), {}));
-      return;
-    }
-    forget(free->pfn, free->order.raw());
-  }
-}
 
 void CompactionCheck::begin(const TraceRecord& record, const Image& engine) {
   auto attempt = std::make_unique<Attempt>(engine, pages_);
@@ -275,10 +242,9 @@ void CompactionCheck::record(const TraceRecord& record, Image& engine) {
         attempt.outcomes.push_back(false);
         attempt.recorded.on(PageNotMigrated{Pfn{}, std::get<probe::CompactionFree>(event).page});
       } else if (const auto* free = std::get_if<MmPageFree>(&event)) {
-        const auto target = targets_.find(record.pid);
-        if (target != targets_.end()) {
+        if (const auto target = trace_.target_of(record.pid)) {
           attempt.outcomes.push_back(true);
-          attempt.recorded.on(PageMigrated{free->pfn, target->second});
+          attempt.recorded.on(PageMigrated{free->pfn, *target});
         }
       } else {
         std::visit(
@@ -329,7 +295,7 @@ void CompactionCheck::record(const TraceRecord& record, Image& engine) {
   if (std::holds_alternative<MmCompactionTryToCompactPages>(event) ||
       std::holds_alternative<MmCompactionKcompactdWake>(event))
     begin(record, engine);
-  follow_pages(record);
+  trace_.follow(record);
 }
 
 }  // namespace mmbox::lab

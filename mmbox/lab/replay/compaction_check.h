@@ -13,6 +13,7 @@
 
 #include "mmbox/lab/image/image.h"
 #include "mmbox/lab/population/population.h"
+#include "mmbox/lab/population/trace_population.h"
 #include "mmbox/lab/replay/report.h"
 #include "mmbox/lab/trace/record.h"
 
@@ -43,16 +44,15 @@ class CompactionCheck {
 
  private:
   struct Attempt;
-  void follow_pages(const TraceRecord& record);
   void begin(const TraceRecord& record, const Image& engine);
   void finish(std::int32_t pid);
   void take_over(std::size_t zone, const MmCompactionDeferred& told);
   void compare(Attempt& attempt, const std::vector<std::string>& actual);
 
   Population pages_;
+  TracePopulation trace_;
   std::map<std::int32_t, std::unique_ptr<Attempt>> attempts_;  // by pid
   std::map<std::size_t, CompactionState> states_;              // by zone, what compaction remembers of it
-  std::map<std::int32_t, Pfn> targets_;                        // by pid: the frame taken for the page that is moved now
   CompactionReport report_;
 };
 

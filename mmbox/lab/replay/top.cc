@@ -640,19 +640,28 @@ Expected<ReplayReport> replay_top(const std::string& trace, const std::string& l
                           if (options.progress)
                             options.progress((*reader)->progress());
                         }};
+  const auto tell_moment = [&](const Snapshot* snapshot) {
+    if (options.at_moment)
+      options.at_moment(snapshot, replay.image());
+  };
+  tell_moment(&start);
   const auto ended = follow([&] { return records.next(); }, *moments,
                             [&](const TraceRecord& record) {
                               if (options.observer)
                                 options.observer(record, replay.image());
                               replay(window.current());
                             },
-                            [&](const Snapshot& recorded) { replay.compare_with(recorded); });
+                            [&](const Snapshot& recorded) {
+                              replay.compare_with(recorded);
+                              tell_moment(&recorded);
+                            });
   if (!ended) {
     Error error = ended.error();
     if (error.file.empty())
       error.file = trace;
     return error;
   }
+  tell_moment(nullptr);
   replay.finish();
   return report;
 }

@@ -11,6 +11,30 @@ constexpr std::string_view kKinds = "BStRAFMox";
 // More zones than any machine has (1024 nodes × 6).
 constexpr std::size_t kZonesMax = 6144;
 
+/// Source: enum pageflags, Linux 6.1. The dumps of 5.10 have the same.
+constexpr PageFlagBits kBits61{.locked = 1U << 0,
+                               .referenced = 1U << 1,
+                               .dirty = 1U << 3,
+                               .lru = 1U << 4,
+                               .active = 1U << 5,
+                               .swap_cache = 1U << 10,
+                               .has_private = 1U << 13,
+                               .writeback = 1U << 15,
+                               .swap_backed = 1U << 19,
+                               .unevictable = 1U << 20};
+/// Source: the same of 6.12. In the dumps of 6.12 and 7.2 referenced, dirty, LRU, private and swap-backed pages have
+/// these bits; pages of the other states were not seen there.
+constexpr PageFlagBits kBits612{.locked = 1U << 0,
+                                .referenced = 1U << 2,
+                                .dirty = 1U << 4,
+                                .lru = 1U << 5,
+                                .active = 1U << 8,
+                                .swap_cache = 1U << 10,
+                                .has_private = 1U << 14,
+                                .writeback = 1U << 1,
+                                .swap_backed = 1U << 17,
+                                .unevictable = 1U << 18};
+
 Error refusal(std::string message) {
   return Error{.message = std::move(message), .remedy = "the page dump is cut or was changed: take it again"};
 }
@@ -33,6 +57,10 @@ std::optional<PageRun> parse_run(std::string_view rest) {
 }
 
 }  // namespace
+
+const PageFlagBits& page_flag_bits(const Generation& generation) {
+  return generation.name == kLinux612.name || generation.name == kLinux72.name ? kBits612 : kBits61;
+}
 
 const PageRun* PageDump::run_of(Pfn pfn) const {
   for (const PageDumpZone& zone : zones) {

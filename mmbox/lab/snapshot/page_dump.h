@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mmbox/core/base/generation.h"
 #include "mmbox/core/base/units.h"
 #include "mmbox/lab/error.h"
 
@@ -25,6 +26,21 @@ enum class PageKind : char {
   Other = 'o',      ///< allocated, or on a per-cpu list
   Outside = 'x',    ///< not of this zone
 };
+
+/// A kernel's bits of a page's flags, as masks.
+struct PageFlagBits {
+  std::uint64_t locked;
+  std::uint64_t referenced;
+  std::uint64_t dirty;
+  std::uint64_t lru;
+  std::uint64_t active;
+  std::uint64_t swap_cache;  ///< only of a swap-backed page
+  std::uint64_t has_private;
+  std::uint64_t writeback;
+  std::uint64_t swap_backed;
+  std::uint64_t unevictable;
+};
+[[nodiscard]] const PageFlagBits& page_flag_bits(const Generation& generation);
 
 /// Consecutive pages with equal fields.
 struct PageRun {

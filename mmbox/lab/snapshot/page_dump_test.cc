@@ -76,5 +76,16 @@ TEST(PageDump, RefusesWhatIsDamaged) {
   }
 }
 
+TEST(PageFlagBits, AreThoseOfTheDumpsKernel) {
+  // Recorded: pages of tmpfs, dirty and swap-backed, on an LRU list.
+  EXPECT_EQ(0x8003cU & page_flag_bits(kLinux61).swap_backed, page_flag_bits(kLinux61).swap_backed);
+  EXPECT_EQ(0x8003cU & page_flag_bits(kLinux61).dirty, page_flag_bits(kLinux61).dirty);
+  for (const Generation& generation : {kLinux612, kLinux72})
+    for (const std::uint64_t bit :
+         {page_flag_bits(generation).swap_backed, page_flag_bits(generation).dirty, page_flag_bits(generation).lru})
+      EXPECT_EQ(0x2003cU & bit, bit) << generation.name;
+  EXPECT_EQ(&page_flag_bits(kLinux510), &page_flag_bits(kLinux61));
+}
+
 }  // namespace
 }  // namespace mmbox::lab
