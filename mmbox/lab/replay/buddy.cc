@@ -11,17 +11,11 @@ namespace mmbox::lab {
 
 Expected<ReplayReport> replay_buddy(const std::string& trace, const std::string& log, const std::string& label,
                                     const TraceReplayOptions& options) {
-  auto moments = Moments::open(log, label);
-  if (!moments)
-    return moments.error();
-  const Snapshot& start = moments->start();
   ReplayReport report;
-  auto image = recorded_image(start, options.generation, report.notes);
-  if (!image)
-    return image.error();
-  auto reader = open_trace(trace, {.gfp = nullptr, .migratetypes = start.numbering()});
-  if (!reader)
-    return reader.error();
+  auto recording = Recording::open(trace, log, label, options.generation, report.notes);
+  if (!recording)
+    return std::move(recording).error();
+  const Snapshot& start = recording->start();
 
   report.strength = "buddy";
   report.source = trace;
@@ -48,30 +42,26 @@ Expected<ReplayReport> replay_buddy(const std::string& trace, const std::string&
       report.first_divergence->context =
           describe_zone(machine, machine.view().zone_of(map.index(decision.expected)).id);
   };
-  RecordedState state{std::move(*image), RecordedKernel::of(start), RecordedState::PcpLists::Ignored, decide};
+  RecordedState state{std::move(recording->image), RecordedKernel::of(start), RecordedState::PcpLists::Ignored, decide};
   following = &state;
   TraceRecord record;
   std::uint64_t count = 0;
   const auto next = [&]() -> Expected<const TraceRecord*> {
     if (options.progress && count++ % 65536 == 0)
-      options.progress((*reader)->progress());
-    auto more = (*reader)->next(record);
+      options.progress(recording->reader->progress());
+    auto more = recording->reader->next(record);
     if (!more)
       return more.error();
     return *more ? &record : nullptr;
   };
   const auto ended = follow(
-      next, *moments, [&](const TraceRecord& each) { state.apply(each); },
+      next, *recording, [&](const TraceRecord& each) { state.apply(each); },
       [&](const Snapshot& recorded) {
         report.snapshots.push_back(
             {recorded.label, compare(recorded, snapshot_of(state.image().machine(), start), CompareOptions::buddy())});
       });
-  if (!ended) {
-    Error error = ended.error();
-    if (error.file.empty())
-      error.file = trace;
-    return error;
-  }
+  if (!ended)
+    return ended.error();
   report.events = state.events();
   report.taken_from_recording = state.taken_from_recording();
   return report;

@@ -371,36 +371,25 @@ class FreeTrace {
 
 Expected<FreeReplayReport> free_replay_trace(const std::string& trace, const std::string& log, const std::string& label,
                                              const FreeReplayOptions& options) {
-  auto moments = Moments::open(log, label);
-  if (!moments)
-    return moments.error();
-  const Snapshot& start = moments->start();
   FreeReplayReport report;
   report.source = trace;
-  auto image = recorded_image(start, std::nullopt, report.notes);
-  if (!image)
-    return image.error();
-  auto reader = open_trace(trace, {.gfp = nullptr, .migratetypes = start.numbering()});
-  if (!reader)
-    return reader.error();
-  const Generation own = image->machine().rules().generation;
-  TraceSide right{image->copy(), options.right};
-  TraceSide left{std::move(*image), options.left.value_or(own)};
-  TraceWindow window{**reader};
+  auto recording = Recording::open(trace, log, label, std::nullopt, report.notes);
+  if (!recording)
+    return std::move(recording).error();
+  const Generation own = recording->image.machine().rules().generation;
+  TraceSide right{recording->image.copy(), options.right};
+  TraceSide left{std::move(recording->image), options.left.value_or(own)};
+  TraceWindow window{*recording->reader};
   FreeTrace replay{left, right, window, report};
   WindowRecords records{window, kRecordsPerSample, [&] {
                           replay.sample();
                           if (options.progress)
-                            options.progress((*reader)->progress());
+                            options.progress(recording->reader->progress());
                         }};
-  const auto ended = follow([&] { return records.next(); }, *moments,
+  const auto ended = follow([&] { return records.next(); }, *recording,
                             [&](const TraceRecord&) { replay(window.current()); }, [](const Snapshot&) {});
-  if (!ended) {
-    Error error = ended.error();
-    if (error.file.empty())
-      error.file = trace;
-    return error;
-  }
+  if (!ended)
+    return ended.error();
   left.engine().finish(left.held());
   right.engine().finish(right.held());
   report.left = left.engine().outcome();

@@ -76,4 +76,18 @@ Expected<Image> recorded_image(const Snapshot& snapshot, const std::optional<Gen
   return image;
 }
 
+Expected<Recording> Recording::open(const std::string& trace, const std::string& log, const std::string& label,
+                                    const std::optional<Generation>& generation, std::vector<std::string>& notes) {
+  auto moments = Moments::open(log, label);
+  if (!moments)
+    return std::move(moments).error();
+  auto image = recorded_image(moments->start(), generation, notes);
+  if (!image)
+    return std::move(image).error();
+  auto reader = open_trace(trace, {.gfp = nullptr, .migratetypes = moments->start().numbering()});
+  if (!reader)
+    return std::move(reader).error();
+  return Recording{trace, *std::move(moments), *std::move(image), *std::move(reader)};
+}
+
 }  // namespace mmbox::lab

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,17 +39,35 @@ class Moments {
 [[nodiscard]] Expected<Image> recorded_image(const Snapshot& snapshot, const std::optional<Generation>& generation,
                                              std::vector<std::string>& notes);
 
-/// Reads a trace from the moment of the start snapshot to its end: each record goes to `on_record`, each later snapshot
-/// of the log to `on_snapshot` when the trace comes to its moment.
+/// A trace and the log beside it, opened for a replay.
+struct Recording {
+  std::string trace;  ///< file
+  Moments moments;
+  Image image;  ///< the machine of the start snapshot
+  std::unique_ptr<TraceReader> reader;
+
+  /// See Moments::open() and recorded_image(). An Error if one of the files cannot be used.
+  [[nodiscard]] static Expected<Recording> open(const std::string& trace, const std::string& log,
+                                                const std::string& label, const std::optional<Generation>& generation,
+                                                std::vector<std::string>& notes);
+  [[nodiscard]] const Snapshot& start() const { return moments.start(); }
+};
+
+/// Goes through a recording from the moment of its start snapshot to the trace's end: each record goes to `on_record`,
+/// each later snapshot of the log to `on_snapshot` when the trace comes to its moment.
 ///
 /// `next` reads a record and says whether there was one. An Error if reading fails or the start never comes.
 template <class Next, class OnRecord, class OnSnapshot>
-Expected<void> follow(Next next, Moments& moments, OnRecord on_record, OnSnapshot on_snapshot) {
+Expected<void> follow(Next next, Recording& recording, OnRecord on_record, OnSnapshot on_snapshot) {
   bool started = false;
   while (true) {
     auto record = next();
-    if (!record)
-      return record.error();
+    if (!record) {
+      Error error = std::move(record).error();
+      if (error.file.empty())
+        error.file = recording.trace;
+      return error;
+    }
     if (*record == nullptr)
       break;
     const auto* marker = std::get_if<Marker>(&(*record)->event);
@@ -61,10 +80,10 @@ Expected<void> follow(Next next, Moments& moments, OnRecord on_record, OnSnapsho
     if (!label)
       continue;
     if (!started) {
-      started = *label == moments.start().label;
+      started = *label == recording.start().label;
       continue;
     }
-    auto snapshot = moments.find(*label);
+    auto snapshot = recording.moments.find(*label);
     if (!snapshot)
       return snapshot.error();
     if (*snapshot)
@@ -72,7 +91,8 @@ Expected<void> follow(Next next, Moments& moments, OnRecord on_record, OnSnapsho
   }
   if (started)
     return {};
-  return Error{.message = "the trace never comes to the snapshot " + moments.start().label,
+  return Error{.file = recording.trace,
+               .message = "the trace never comes to the snapshot " + recording.start().label,
                .remedy = "give the log that was recorded with this trace, and a label whose moment it contains"};
 }
 

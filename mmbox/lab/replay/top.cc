@@ -620,32 +620,26 @@ class TopReplay final : public PageContents {
 
 Expected<ReplayReport> replay_top(const std::string& trace, const std::string& log, const std::string& label,
                                   const TraceReplayOptions& options) {
-  auto moments = Moments::open(log, label);
-  if (!moments)
-    return moments.error();
-  const Snapshot& start = moments->start();
   ReplayReport report;
-  auto image = recorded_image(start, options.generation, report.notes);
-  if (!image)
-    return image.error();
-  auto reader = open_trace(trace, {.gfp = nullptr, .migratetypes = start.numbering()});
-  if (!reader)
-    return reader.error();
+  auto recording = Recording::open(trace, log, label, options.generation, report.notes);
+  if (!recording)
+    return std::move(recording).error();
+  const Snapshot& start = recording->start();
 
   report.strength = "top";
   report.source = trace;
-  TraceWindow window{**reader};
-  TopReplay replay{std::move(*image), start, window, report};
+  TraceWindow window{*recording->reader};
+  TopReplay replay{std::move(recording->image), start, window, report};
   WindowRecords records{window, 65536, [&] {
                           if (options.progress)
-                            options.progress((*reader)->progress());
+                            options.progress(recording->reader->progress());
                         }};
   const auto tell_moment = [&](const Snapshot* snapshot) {
     if (options.at_moment)
       options.at_moment(snapshot, replay.image());
   };
   tell_moment(&start);
-  const auto ended = follow([&] { return records.next(); }, *moments,
+  const auto ended = follow([&] { return records.next(); }, *recording,
                             [&](const TraceRecord& record) {
                               if (options.observer)
                                 options.observer(record, replay.image());
@@ -655,12 +649,8 @@ Expected<ReplayReport> replay_top(const std::string& trace, const std::string& l
                               replay.compare_with(recorded);
                               tell_moment(&recorded);
                             });
-  if (!ended) {
-    Error error = ended.error();
-    if (error.file.empty())
-      error.file = trace;
-    return error;
-  }
+  if (!ended)
+    return ended.error();
   tell_moment(nullptr);
   replay.finish();
   return report;
