@@ -309,17 +309,24 @@ void Population::add_to_lru(const ZoneState& zone, LruGuess guess, unsigned from
   if (guess.oldest_is_highest)
     std::reverse(frames.begin(), frames.end());
   // Small free blocks are used up first, and they lie among pages that stay.
-  if (guess.small_blocks_first)
-    std::stable_partition(frames.begin(), frames.end(), [&](FrameIndex i) { return !can_become_whole(i); });
+  if (guess.small_blocks_first) {
+    Pfn block = kNoPfn;
+    bool is_broken_up = false;
+    std::stable_partition(frames.begin(), frames.end(), [&](FrameIndex i) {
+      const Pfn own = machine_.view().env.map.pfn(i).align_down(Order{kPageblockOrder});
+      if (std::exchange(block, own) != own)
+        is_broken_up = !can_become_whole(own);
+      return is_broken_up;
+    });
+  }
   const std::size_t begin = frames.size() * from_percent / 100;
   const std::size_t end = frames.size() * to_percent / 100;
   for (std::size_t nth = begin; nth < end; ++nth)
     lru_.add(frames[nth], list_of(pages_[PageCount{frames[nth]}]));
 }
 
-bool Population::can_become_whole(FrameIndex i) const {
-  const Pfn begin = machine_.view().env.map.pfn(i).align_down(Order{kPageblockOrder});
-  for (Pfn pfn = begin; pfn < begin + PageCount{kPageblockPages}; pfn = pfn + PageCount{1})
+bool Population::can_become_whole(Pfn pageblock) const {
+  for (Pfn pfn = pageblock; pfn < pageblock + PageCount{kPageblockPages}; pfn = pfn + PageCount{1})
     if (!contains(pfn) || (stays(page(pfn)) && !is_on_lru(page(pfn))))
       return false;
   return true;

@@ -188,8 +188,8 @@ class Population final : public PageMover, public PageEvictor, public PageConten
   /// The zone of a node that a page of cache would come from now: the first that is above its low mark.
   [[nodiscard]] std::size_t giving_zone(std::span<const ZoneState> zones) const;
   void add_to_lru(const ZoneState& zone, LruGuess guess, unsigned from_percent, unsigned to_percent);
-  /// True if no page of the frame's pageblock is there for good; one that is pinned now came with the others.
-  [[nodiscard]] bool can_become_whole(FrameIndex i) const;
+  /// True if no page of a pageblock is there for good; one that is pinned now came with the others.
+  [[nodiscard]] bool can_become_whole(Pfn pageblock) const;
   [[nodiscard]] std::int64_t& isolated_count(Pfn pfn, const PopulationPage& page);
 
   /// By frame from the first of the machine.
